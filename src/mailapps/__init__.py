@@ -1,0 +1,1 @@
+"""The programs built on mailcore: the API, the engine, the emulator, the command line."""
