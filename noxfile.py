@@ -1,0 +1,82 @@
+"""What is checked before a change lands: `nox -s tests`, or `nox` for everything.
+
+Every session installs what it needs, with uv where there is one and with pip where there is none.
+"""
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "imports", "commits", "wheel", "docs", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+EVERYTHING = ".[embedded,testing]"
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of one dependency group."""
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Lint and format check, and dependencies: used ones declared, declared ones used."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("deptry", "src")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Type check src with mypy and pyright, both strict."""
+    session.install("-e", EVERYTHING, *group("types"))
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Check the import arrows."""
+    session.install("-e", EVERYTHING, *group("imports"))
+    session.run("lint-imports", "--no-cache", "--no-logo")
+
+
+@nox.session
+def commits(session: nox.Session) -> None:
+    """Check that every commit message is a Conventional Commit; a range may be given."""
+    session.install(*group("commits"))
+    session.run("cz", "check", "--rev-range", *(session.posargs or ["HEAD"]))
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel and try it where there is no checkout: the core alone, then the command line."""
+    built = Path(session.create_tmp()).resolve()
+    for old in built.glob("*.whl"):
+        old.unlink()
+    session.install("pip")
+    session.run("pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(built), ".")
+    (path,) = built.glob("*.whl")
+    session.chdir(built)
+    session.install("--force-reinstall", str(path))
+    session.run("python", "-c", "import mailcore")
+    session.install(f"mailcore-engine[embedded] @ {path.as_uri()}")
+    session.run("mailcore", "--help")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error. The tests run its examples."""
+    session.install(*group("docs"))
+    session.run("zensical", "build", "--clean", "--strict")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; what follows `--` goes to pytest."""
+    session.install("-e", EVERYTHING, *group("test"))
+    session.run("pytest", "-q", *session.posargs, env={"COLUMNS": os.environ.get("COLUMNS", "120")})
