@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 
+# fmt: off
 HEAVY = {
-    *("aiohttp", "apsw", "asyncio", "cyclopts", "dependency_injector", "dramatiq", "email_validator", "httpx"),
-    *("hypothesis", "litestar", "pymongo", "pytest", "redis", "rich", "structlog", "uvicorn", "uvloop"),
+    "aiohttp", "apsw", "asyncio", "cyclopts", "dependency_injector", "dramatiq", "email_validator", "httpx",
+    "hypothesis", "litestar", "pymongo", "pytest", "redis", "rich", "structlog", "uvicorn", "uvloop",
 }
+# fmt: on
 
 
 def test_importing_mailcore_loads_no_driver() -> None:
