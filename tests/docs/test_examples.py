@@ -14,7 +14,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def examples() -> list[object]:
-    """Return every Python example as a program, named by page and line; one marked `no-run` is only compiled."""
+    """Return every Python example as a program, named by page and line; a `no-run` one only compiles."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
