@@ -1,0 +1,134 @@
+"""An EmailStore in memory: what the others are compared with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
+from mailcore.lifecycle import Email, EmailId
+from mailcore.message import Message
+from mailcore.ports import Added, Due, Page, Query
+from mailcore.testing.selection import found, is_due
+
+
+class MemoryStore:
+    """An EmailStore in memory, that can be told to fail.
+
+    Attributes:
+        emails: What is stored, by id, in the order of arrival.
+        messages: Their messages, by id; delete one to see what happens when content is gone.
+        down: While true every call raises StoreUnavailableError and nothing is changed.
+        lose_answers: So many of the next writes will happen and raise StoreUnavailableError all the same.
+        closed: How often it was closed.
+    """
+
+    def __init__(self) -> None:
+        self.emails: dict[EmailId, Email] = {}
+        self.messages: dict[EmailId, Message] = {}
+        self.down = False
+        self.lose_answers = 0
+        self.closed = 0
+        self._wake_at: dict[EmailId, datetime] = {}
+
+    async def add(self, email: Email, message: Message) -> Added:
+        await self._reach()
+        fresh = email.id not in self.emails
+        if fresh:
+            self._put(email)
+            self.messages[email.id] = message
+        self._answer()
+        return Added(self.emails[email.id], fresh)
+
+    async def get(self, email_id: EmailId, /) -> Email:
+        await self._reach()
+        return self._stored(email_id)
+
+    async def content(self, email_id: EmailId, /) -> Message:
+        await self._reach()
+        if email_id not in self.messages:
+            raise EmailNotFoundError(f"no content of {email_id}")
+        return self.messages[email_id]
+
+    async def save(self, email: Email) -> None:
+        await self._reach()
+        if self._stored(email.id).version != email.version - 1:
+            raise StaleEmailError(f"{email.id} is no longer version {email.version - 1}")
+        self._put(email)
+        self._answer()
+
+    async def take_due(self, now: datetime, due: Due) -> Sequence[EmailId]:
+        await self._reach()
+        waiting = (one for one in self._wake_at.items() if is_due(self.emails[one[0]], one[1], due, now))
+        taken = [email_id for email_id, _ in sorted(waiting, key=lambda one: one[1])[: due.limit]]
+        self._wake_at.update(dict.fromkeys(taken, now + due.hide_for))
+        self._answer()
+        return taken
+
+    async def list(self, query: Query, *, after: str | None, limit: int) -> Page:
+        before = _position(after) if after is not None else None
+        await self._reach()
+        keyed = sorted(
+            ((_key(email), email) for email in self._found(query)), key=lambda one: one[0], reverse=True
+        )
+        rest = [(key, email) for key, email in keyed if before is None or key < before]
+        more = len(rest) > limit
+        return Page(
+            emails=tuple(email for _, email in rest[:limit]),
+            after=_cursor(rest[limit - 1][0]) if more else None,
+        )
+
+    async def count(self, query: Query) -> int:
+        await self._reach()
+        return sum(1 for _ in self._found(query))
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+    def _stored(self, email_id: EmailId) -> Email:
+        """Return the e-mail that has this id."""
+        if email_id not in self.emails:
+            raise EmailNotFoundError(f"no e-mail {email_id}")
+        return self.emails[email_id]
+
+    def _put(self, email: Email) -> None:
+        """Store an e-mail as its latest version, and when it wakes."""
+        self.emails[email.id] = email
+        self._wake_at.pop(email.id, None)
+        if email.wake_at is not None:
+            self._wake_at[email.id] = email.wake_at
+
+    def _found(self, query: Query) -> Iterator[Email]:
+        """Yield what a query finds, in the order of arrival."""
+        return (email for email in self.emails.values() if found(email, query))
+
+    async def _reach(self) -> None:
+        """Let others run, as a real store does, then fail if told to."""
+        await asyncio.sleep(0)
+        if self.down:
+            raise StoreUnavailableError("the store was told to be down")
+
+    def _answer(self) -> None:
+        """Lose the answer to a write that has happened, if told to."""
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise StoreUnavailableError("the answer was lost")
+
+
+def _key(email: Email) -> tuple[float, EmailId]:
+    """Return what lists are ordered by."""
+    return email.created_at.timestamp(), email.id
+
+
+def _cursor(key: tuple[float, EmailId]) -> str:
+    """Return a key as text."""
+    return f"{key[0]!r}:{key[1]}"
+
+
+def _position(cursor: str) -> tuple[float, EmailId]:
+    """Return the key that a cursor stands for."""
+    moment, colon, email_id = cursor.partition(":")
+    if not colon:
+        raise ValueError(f"no cursor: {cursor[:80]!r}")
+    return float(moment), email_id
