@@ -44,9 +44,7 @@ class ScriptedProvider:
     async def send(self, send: Send) -> Outcome:
         self.sends.append(send)
         answer = self._answer(send)
-        if isinstance(answer, Awaitable):
-            return await answer
-        return answer
+        return answer if isinstance(answer, Outcome) else await answer
 
     async def aclose(self) -> None:
         self.closed += 1
