@@ -39,7 +39,7 @@ class ScriptedProvider:
 
     def script(self, script: Iterable[Outcome] | Answer) -> None:
         """Replace what it will answer from now on."""
-        self._answer = script if callable(script) else self._in_turn(script)
+        self._answer = self._in_turn(script) if isinstance(script, Iterable) else script
 
     async def send(self, send: Send) -> Outcome:
         self.sends.append(send)
