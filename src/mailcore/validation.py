@@ -1,0 +1,241 @@
+"""From what an author wrote to a message that can be sent: all its problems at once, or its normal form.
+
+Also what such a message needs of a provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+
+from msgspec.structs import replace
+
+from mailcore.addresses import parse, unrepeated
+from mailcore.content import content_problems
+from mailcore.errors import InvalidMessageError, Problem
+from mailcore.message import LIMITS, Address, Addresses, Attachment, Limits, Message, envelope
+from mailcore.problems import ProblemCode, problem
+from mailcore.provider import Feature, Needs
+
+_RECIPIENTS = ("/to", "/cc", "/bcc")
+_MILLISECOND = timedelta(milliseconds=1)
+
+Parsed = tuple[Address | Problem, ...]
+
+
+def checked(
+    message: Message,
+    *,
+    now: datetime,
+    default_from: Address | None = None,
+    limits: Limits = LIMITS,
+) -> Message:
+    """Return the message in its normal form, which checked again is itself.
+
+    Every address is an Address, in tuples and none twice (to goes before cc before bcc); headers and metadata
+    are plain dicts; times are in UTC and whole milliseconds; an empty body is None.
+
+    Args:
+        default_from: Stands in for a `from` that was not written.
+
+    Raises:
+        InvalidMessageError: With everything that is wrong, in the order of the message's fields.
+    """
+    sender = _senders(message.from_ if message.from_ is not None else default_from, limits)
+    to, cc, bcc = _recipients(message, limits)
+    reply_to = _address_list(message.reply_to, "/reply_to", limits)
+    problems = [one for field in (sender, to, cc, bcc, reply_to) for one in field if isinstance(one, Problem)]
+    problems += [*content_problems(message, limits), *_time_problems(message, now, limits)]
+    if problems:
+        raise InvalidMessageError(problems)
+    return _normal(message, sender, (to, cc, bcc), reply_to)
+
+
+def needs(message: Message) -> Needs:
+    """Return what a checked message needs of a provider.
+
+    Raises:
+        TypeError: The message was not checked.
+    """
+    who = envelope(message)
+    bodies = _octets(message.text or "", message.html or "")
+    return Needs(
+        bytes=bodies + sum(len(attachment.content) for attachment in message.attachments),
+        recipients=len(who.recipients),
+        features=frozenset(_features(message)),
+        sender_domain=who.sender.domain,
+        headers=frozenset(name.lower() for name in message.headers),
+        metadata_bytes=_octets(*message.metadata, *message.metadata.values()),
+    )
+
+
+def _normal(
+    message: Message,
+    sender: Parsed,
+    recipients: tuple[Parsed, Parsed, Parsed],
+    reply_to: Parsed,
+) -> Message:
+    """Return a message without problems in its normal form."""
+    to, cc, bcc = unrepeated(*(_addresses(field) for field in recipients))
+    return replace(
+        message,
+        from_=_addresses(sender)[0],
+        to=to,
+        cc=cc,
+        bcc=bcc,
+        reply_to=unrepeated(_addresses(reply_to))[0],
+        text=message.text or None,
+        html=message.html or None,
+        attachments=tuple(message.attachments),
+        headers={name: value.strip(" ") for name, value in message.headers.items()},
+        tags=tuple(message.tags),
+        metadata=dict(message.metadata),
+        scheduled_at=_in_utc(message.scheduled_at, up=True),
+        expires_at=_in_utc(message.expires_at, up=False),
+    )
+
+
+def _octets(*texts: str) -> int:
+    """Return the size of texts together, in bytes of UTF-8."""
+    return sum(len(text.encode()) for text in texts)
+
+
+def _addresses(parsed: Parsed) -> tuple[Address, ...]:
+    """Return what could be parsed."""
+    return tuple(one for one in parsed if isinstance(one, Address))
+
+
+def _senders(written: str | Address | None, limits: Limits) -> Parsed:
+    """Return the one author, or why there is none."""
+    if written is None:
+        return (problem("/from", ProblemCode.REQUIRED, "a from is required: no default_from is configured"),)
+    return (parse(written, "/from", limits),)
+
+
+def _recipients(message: Message, limits: Limits) -> tuple[Parsed, Parsed, Parsed]:
+    """Return who must get the message, by field; none of them parsed if there are too many."""
+    fields = (_listed(message.to), _listed(message.cc), _listed(message.bcc))
+    count = sum(map(len, fields))
+    if count == 0:
+        return (problem("/to", ProblemCode.REQUIRED, "one of to, cc and bcc must name a recipient"),), (), ()
+    if count > limits.recipients:
+        detail = f"at most {limits.recipients} recipients in to, cc and bcc together, there are {count}"
+        return (problem(_crossing(fields, limits), ProblemCode.TOO_MANY, detail),), (), ()
+    return (
+        _address_list(message.to, "/to", limits),
+        _address_list(message.cc, "/cc", limits),
+        _address_list(message.bcc, "/bcc", limits),
+    )
+
+
+def _crossing(fields: Sequence[Sequence[str | Address]], limits: Limits) -> str:
+    """Return the pointer of the field in which there come to be too many recipients."""
+    counts = accumulate(map(len, fields))
+    return next(at for at, count in zip(_RECIPIENTS, counts, strict=True) if count > limits.recipients)
+
+
+def _listed(written: Addresses) -> Sequence[str | Address]:
+    """Return one address or many as many."""
+    return (written,) if isinstance(written, str | Address) else written
+
+
+def _address_list(written: Addresses, pointer: str, limits: Limits) -> Parsed:
+    """Return each address or why it is none; one that stands alone is pointed to by its field."""
+    if isinstance(written, str | Address):
+        return (parse(written, pointer, limits),)
+    if len(written) > limits.recipients:
+        detail = f"at most {limits.recipients}, there are {len(written)}"
+        return (problem(pointer, ProblemCode.TOO_MANY, detail),)
+    return tuple(parse(one, f"{pointer}/{at}", limits) for at, one in enumerate(written))
+
+
+def _time_problems(message: Message, now: datetime, limits: Limits) -> Iterator[Problem]:
+    """Yield what is wrong with the two times."""
+    scheduled, expires = message.scheduled_at, message.expires_at
+    times = (("/scheduled_at", scheduled), ("/expires_at", expires))
+    naive = [pointer for pointer, at in times if at is not None and at.utcoffset() is None]
+    for pointer in naive:
+        yield problem(pointer, ProblemCode.NO_OFFSET, "a time needs its offset from UTC, such as Z or +01:00")
+    if not naive:
+        yield from _schedule_problems(scheduled, now, limits)
+        yield from _expiry_problems(scheduled, expires, now)
+
+
+def _schedule_problems(scheduled: datetime | None, now: datetime, limits: Limits) -> Iterator[Problem]:
+    """Yield what is wrong with an aware time to send; the past is fine and means now."""
+    if scheduled is None:
+        return
+    due = _in_utc(scheduled, up=True)
+    if due is None or due - now > limits.schedule_ahead:
+        detail = f"at most {limits.schedule_ahead.days} days ahead"
+        yield problem("/scheduled_at", ProblemCode.OUT_OF_RANGE, detail)
+
+
+def _expiry_problems(
+    scheduled: datetime | None,
+    expires: datetime | None,
+    now: datetime,
+) -> Iterator[Problem]:
+    """Yield what is wrong with an aware time to give up."""
+    if expires is None:
+        return
+    end, due = _in_utc(expires, up=False), _in_utc(scheduled, up=True)
+    if end is None or end <= now:
+        yield problem("/expires_at", ProblemCode.OUT_OF_RANGE, "must be in the future")
+    elif due is not None and end <= due:
+        yield problem("/expires_at", ProblemCode.OUT_OF_RANGE, "must be after scheduled_at")
+
+
+def _in_utc(at: datetime | None, *, up: bool) -> datetime | None:
+    """Return a time in UTC and whole milliseconds, or None if the calendar ends before it.
+
+    Args:
+        up: Round up, so that what is scheduled is never early; else cut, so that what expires is never late.
+    """
+    if at is None:
+        return None
+    try:
+        utc = at.astimezone(UTC)
+        cut = utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+        return cut + _MILLISECOND if up and cut < utc else cut
+    except OverflowError:
+        return None
+
+
+def _features(message: Message) -> Iterator[Feature]:
+    """Yield what a provider must be able to express."""
+    who = envelope(message)
+    everybody = (who.sender, *who.recipients, *who.reply_to)
+    present = {
+        Feature.HEADERS: bool(message.headers),
+        Feature.METADATA: bool(message.metadata),
+        Feature.REPLY_TO: bool(who.reply_to),
+        Feature.REPLY_TO_MANY: len(who.reply_to) > 1,
+        Feature.UNICODE_LOCAL: not all(one.local.isascii() for one in everybody),
+        Feature.WITHOUT_TO: not who.to,
+        Feature.TEXT_ONLY: not message.html,
+    }
+    yield from (feature for feature, there in present.items() if there)
+    yield from _tag_features(message.tags)
+    yield from _attachment_features(message.attachments)
+
+
+def _tag_features(tags: Sequence[str]) -> Iterator[Feature]:
+    """Yield what the tags need."""
+    if tags:
+        yield Feature.TAGS
+    if len(tags) > 1:
+        yield Feature.MANY_TAGS
+    if not all(tag.isascii() for tag in tags):
+        yield Feature.UNICODE_TAGS
+
+
+def _attachment_features(attachments: Sequence[Attachment]) -> Iterator[Feature]:
+    """Yield what the attachments need."""
+    if any(attachment.content_id is None for attachment in attachments):
+        yield Feature.ATTACHMENTS
+    if any(attachment.content_id is not None for attachment in attachments):
+        yield Feature.INLINE
+    if not all(attachment.filename.isascii() for attachment in attachments):
+        yield Feature.UNICODE_FILENAME
