@@ -1,0 +1,185 @@
+"""The transport under httpx: aiohttp's pool, a deadline for the whole call, and what surely was not sent.
+
+httpx's own pool collapses above 16 connections (stack.md section 0), and PyPI's httpx-aiohttp reports
+"sent, then closed" as a connection that was never made, so that a retry would send twice. This one knows
+better: until a connection is at hand no byte can have been written, and from then on any failure leaves the
+outcome open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ssl
+import zlib
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import httpx
+from aiohttp.http import HttpProcessingError
+from yarl import URL
+
+MOST_READ = 64 * 1024
+"""Bytes of an answer that are read, before and after decoding (I34)."""
+
+CONNECT_TIMEOUT_S = 3.0
+KEEP_ALIVE_S = 4.0  # below what servers grant an idle connection (5 s is usual), so that ours closes first
+DEFAULT_DEADLINE_S = 20.0
+
+# Bodies above this go through a file object: aiohttp warns of one long write, which would hold up the loop.
+_LONG_BODY = 1024 * 1024
+
+_DECODED = {"": None, "identity": None, "gzip": 47, "x-gzip": 47, "deflate": 47}
+
+NETWORK_ERRORS = (aiohttp.ClientError, HttpProcessingError, aiohttp.EofStream, EOFError, OSError)
+"""All that aiohttp, asyncio and ssl raise for what a network can do; a TimeoutError is an OSError."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """How far one call has come; changed by the traces of aiohttp while it runs."""
+
+    connected: bool = False
+
+
+@dataclass(frozen=True)
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Carries httpx requests over aiohttp. Make and close it in the event loop that it is used in.
+
+    A request's extension `deadline` (seconds) bounds the whole call. Failures come as httpx errors:
+    ConnectError or ConnectTimeout if no byte of the request can have been written, another TransportError if
+    some may have been. An answer that broke off, or was longer than 64 KiB, is returned as far as it came,
+    with the extension `truncated`.
+
+    Attributes:
+        tls: Verifies servers; there is no way to switch that off.
+    """
+
+    tls: ssl.SSLContext
+    _sessions: list[aiohttp.ClientSession] = field(
+        default_factory=list[aiohttp.ClientSession], init=False, repr=False
+    )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Make one call; see the class for what it raises. Never redirected, never repeated."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + float(request.extensions.get("deadline", DEFAULT_DEADLINE_S))
+        call = _Call()
+        try:
+            async with asyncio.timeout_at(ends_at):
+                answer = await self._start(request, call)
+        except NETWORK_ERRORS as error:
+            raise as_httpx(error, connected=call.connected) from error
+        try:
+            body, complete = await _read(answer, ends_at)
+        finally:
+            answer.close()  # gives a connection whose answer was read to its end back, and drops any other
+        return _response(answer, body, complete=complete)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        while self._sessions:
+            await self._sessions.pop().close()
+
+    async def _start(self, request: httpx.Request, call: _Call) -> aiohttp.ClientResponse:
+        """Send a request and return its answer as soon as the head of it is there."""
+        body = await request.aread()
+        return await self._session().request(
+            request.method,
+            URL(str(request.url), encoded=True),
+            headers=request.headers.multi_items(),
+            data=io.BytesIO(body) if len(body) > _LONG_BODY else body,
+            allow_redirects=False,
+            trace_request_ctx=call,
+        )
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Return the one session, made at the first request since aiohttp asks for a running loop."""
+        if not self._sessions:
+            self._sessions.append(_session(self.tls))
+        return self._sessions[0]
+
+
+def as_httpx(error: Exception, *, connected: bool) -> httpx.TransportError:
+    """Return the httpx error that says on which side a failure fell.
+
+    Args:
+        connected: A connection was made or taken from the pool, so that the request may have been written.
+    """
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    timed_out = isinstance(error, TimeoutError)
+    if not connected:
+        return httpx.ConnectTimeout(text) if timed_out else httpx.ConnectError(text)
+    if timed_out:
+        return httpx.ReadTimeout(text)
+    garbage = isinstance(error, aiohttp.ClientResponseError | HttpProcessingError)
+    return httpx.RemoteProtocolError(text) if garbage else httpx.ReadError(text)
+
+
+def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    """Return a session that adds nothing to a request and keeps nothing of an answer.
+
+    The pool has no limit: the engine bounds what is in flight, and a second bound could only make calls
+    wait inside their deadline. aiohttp repeats only idempotent methods on a stale connection, never a POST.
+    """
+    traces = aiohttp.TraceConfig()
+    traces.on_connection_create_end.append(_on_connected)
+    traces.on_connection_reuseconn.append(_on_connected)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=KEEP_ALIVE_S, ssl=tls, resolver=aiohttp.ThreadedResolver()
+        ),
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S),
+        skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        trace_configs=[traces],
+    )
+
+
+async def _on_connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+    """Note that from now on bytes may be written."""
+    context.trace_request_ctx.connected = True
+
+
+async def _read(answer: aiohttp.ClientResponse, ends_at: float) -> tuple[bytes, bool]:
+    """Return what came of a body, and whether that is all of it: not if it failed, was late or too long."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout_at(ends_at):
+            while len(body) <= MOST_READ and (chunk := await answer.content.read(MOST_READ + 1 - len(body))):
+                body += chunk
+    except NETWORK_ERRORS:
+        return bytes(body), False
+    return bytes(body[:MOST_READ]), len(body) <= MOST_READ
+
+
+def _response(answer: aiohttp.ClientResponse, raw: bytes, *, complete: bool) -> httpx.Response:
+    """Return an answer as httpx has it, decoded here since httpx would inflate it without a bound."""
+    body, whole = inflated(raw, answer.headers.get("content-encoding", ""))
+    dropped = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
+    headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in dropped]
+    return httpx.Response(
+        answer.status, headers=headers, content=body, extensions={"truncated": not (complete and whole)}
+    )
+
+
+def inflated(raw: bytes, encoding: str) -> tuple[bytes, bool]:
+    """Return at most 64 KiB of a body decoded from its content encoding, and whether that is all of it.
+
+    We ask for none (`Accept-Encoding: identity`); gateways that compress all the same use gzip. One that
+    cannot be read is empty and not whole.
+    """
+    if (name := encoding.strip().lower()) not in _DECODED:
+        return b"", False
+    if (window := _DECODED[name]) is None:
+        return raw, True
+    inflater = zlib.decompressobj(wbits=window)
+    try:
+        body = inflater.decompress(raw, MOST_READ)
+    except zlib.error:
+        return b"", False
+    return body, inflater.eof and not inflater.unconsumed_tail

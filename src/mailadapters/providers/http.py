@@ -1,0 +1,127 @@
+"""The one HTTP call that all providers share: build, send, parse, scrub; the network never makes it raise."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Generic
+
+import httpx
+
+from mailadapters.providers.aiohttp_transport import AiohttpTransport
+from mailadapters.providers.kind import ProviderKind, Settings, secrets_of
+from mailadapters.providers.scrubbing import scrubbed
+from mailcore.outcome import Deferred, Outcome, Unknown
+from mailcore.provider import Capabilities, HttpRequest, HttpResponse, Send
+
+_HEADERS = (("user-agent", "mailcore"), ("accept", "application/json"), ("accept-encoding", "identity"))
+
+# A connection that was never made carries nothing; once it is made, only the provider knows what it took.
+_NEVER_SENT: dict[type[httpx.TransportError], str] = {
+    httpx.ConnectTimeout: "connect_timeout",
+    httpx.PoolTimeout: "pool_timeout",
+    httpx.ConnectError: "connect_failed",
+    httpx.ProxyError: "proxy_failed",
+    httpx.UnsupportedProtocol: "unsupported_protocol",
+}
+_MAYBE_SENT: dict[type[httpx.TransportError], str] = {
+    httpx.ReadTimeout: "no_answer",
+    httpx.RemoteProtocolError: "unreadable_answer",
+}
+
+
+def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """Return the client that all providers of a process share. To be closed in the loop that used it.
+
+    Args:
+        tls: How servers are verified; by default against certifi's list of authorities. The environment
+            (proxies, netrc, SSL_CERT_FILE) is not asked.
+    """
+    verified = tls or httpx.create_ssl_context(trust_env=False)
+    return httpx.AsyncClient(transport=AiohttpTransport(verified), trust_env=False, follow_redirects=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpProvider(Generic[Settings]):
+    """One configured account at a provider.
+
+    Attributes:
+        name: The configured name.
+        client: Shared by all providers of the process.
+        now: The clock, for dates in answers.
+    """
+
+    name: str
+    kind: ProviderKind[Settings]
+    settings: Settings
+    client: httpx.AsyncClient
+    now: Callable[[], datetime]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.kind.capabilities
+
+    async def send(self, send: Send) -> Outcome:
+        request = self.kind.build(send, self.settings)
+        outcome = await self._outcome(request, send.deadline)
+        return scrubbed(outcome, (*secrets_of(self.settings), *_credentials(request)))
+
+    async def aclose(self) -> None:
+        """Close the shared client: a process closes its providers together, and closing twice is nothing."""
+        await self.client.aclose()
+
+    async def _outcome(self, request: HttpRequest, deadline: timedelta) -> Outcome:
+        """Make the call and tell what came of it, in the provider's own words."""
+        try:
+            answer = await self.client.send(_wire(request, deadline))
+        except httpx.TransportError as error:
+            return outcome_of_error(error)
+        return self.kind.parse(_read(answer, self.now()))
+
+
+def outcome_of_error(error: httpx.TransportError) -> Outcome:
+    """Return Deferred if no byte of the request can have been written, else Unknown."""
+    for kind, code in _NEVER_SENT.items():
+        if isinstance(error, kind):
+            return Deferred(code=code, detail=str(error))
+    code = next((code for kind, code in _MAYBE_SENT.items() if isinstance(error, kind)), "connection_lost")
+    return Unknown(code=code, detail=str(error))
+
+
+def _wire(request: HttpRequest, deadline: timedelta) -> httpx.Request:
+    """Return a request as httpx has it; our own headers first, the provider's may replace them."""
+    named = {name.lower() for name, _ in request.headers}
+    headers = [pair for pair in _HEADERS if pair[0] not in named]
+    return httpx.Request(
+        request.method,
+        _url(request.url),
+        headers=[*headers, *request.headers],
+        content=request.body,
+        extensions={"deadline": deadline.total_seconds()},
+    )
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """Return a URL parsed; a provider has one or two, and parsing costs as much as the rest of a request."""
+    return httpx.URL(text)
+
+
+def _read(answer: httpx.Response, received_at: datetime) -> HttpResponse:
+    """Return an answer as the providers' modules read it."""
+    return HttpResponse(
+        status=answer.status_code,
+        headers={name.lower(): value for name, value in answer.headers.items()},
+        body=answer.content,
+        truncated=bool(answer.extensions.get("truncated", False)),
+        received_at=received_at,
+    )
+
+
+def _credentials(request: HttpRequest) -> tuple[str, ...]:
+    """Return the secret half of an authorization, which need not be a key as the settings have it."""
+    values = (value for name, value in request.headers if name.lower() == "authorization")
+    return tuple(value.partition(" ")[2] or value for value in values)
