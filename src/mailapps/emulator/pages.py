@@ -1,0 +1,229 @@
+"""The inbox as web pages: text in, HTML out. Every value is escaped here, whoever wrote it.
+
+A letter's own HTML is never part of a page: it is a document of its own behind `PREVIEW_POLICY`, shown in a
+frame without any permission. Source of the policies: OWASP, and the sandbox directive of CSP 3.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from string import Template
+
+from mailapps.emulator.inbox import Received
+from mailapps.emulator.wire import File, Letter, Mailbox
+
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; frame-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+PREVIEW_POLICY = (
+    "sandbox; default-src 'none'; img-src data: cid:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'"
+)
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<link rel="stylesheet" href="/static/emulator.css">
+<link rel="icon" href="/static/emulator.svg" type="image/svg+xml">
+<script src="/static/emulator.js" defer></script>
+</head>
+<body>
+<header>
+<a class="brand" href="/"><img src="/static/emulator.svg" alt="" width="24" height="24"> mailcore emulator</a>
+<form action="/" method="get" role="search"><input type="search" name="q" value="$search" placeholder="Search subject, address, id" aria-label="Search"></form>
+</header>
+$main
+</body>
+</html>
+""")
+_EMPTY = Template("""<section class="empty">
+<h1>Nothing has arrived yet</h1>
+<p>This is a provider emulator: whatever mailcore sends through it lands here, and nothing leaves this machine.</p>
+<p>Send a first e-mail through mailcore:</p>
+<pre><code>curl http://127.0.0.1:8000/api/emails -H 'Content-Type: application/json' -d '{
+  "from": "Shop &lt;no-reply@shop.example&gt;",
+  "to": "ann@example.com",
+  "subject": "Hello",
+  "text": "It works."
+}'</code></pre>
+<p>Or straight into this emulator, as Mailgun:</p>
+<pre><code>curl $base/mailgun/v3/shop.example/messages -u api:any-key \\
+  -F from='Shop &lt;no-reply@shop.example&gt;' -F to=ann@example.com \\
+  -F subject=Hello -F text='It works.'</code></pre>
+</section>
+""")
+_ROW = Template("""<li><a href="/inbox/$id">
+<span class="who">$to</span>
+<span class="subject">$subject</span>
+<span class="meta"><span class="badge">$provider</span>$files<time datetime="$iso">$time</time></span>
+</a></li>
+""")
+_LETTER = Template("""<main class="letter">
+<p class="back"><a href="/">← All letters</a></p>
+<h1>$subject</h1>
+<dl>$facts</dl>
+$files
+$html
+$text
+<details><summary>Headers, tags and metadata</summary><dl>$more</dl></details>
+</main>
+""")
+
+
+def inbox_page(
+    letters: Sequence[Received], *, total: int, search: str, base: str, scripted: Mapping[str, int]
+) -> str:
+    """Return the list of letters.
+
+    Args:
+        letters: Those to show, the newest first.
+        total: How many there are.
+        search: What was searched for, empty if nothing was.
+        base: The address of this server, for the example.
+        scripted: How many rules of faults each provider has.
+    """
+    rows = "".join(map(_row, letters))
+    body = f'<ol class="letters">{rows}</ol>' if letters else _nothing(search, base)
+    count = f"{len(letters)} of {total} letters" if letters else f"{total} letters"
+    bar = f'<p class="bar"><span>{count}</span> <button type="button" data-clear hidden>Empty the inbox</button></p>'
+    newest = letters[0].id if letters else 0
+    main = f'<main data-live data-newest="{newest}">{_faults(scripted)}{bar if total else ""}{body}</main>'
+    return _PAGE.substitute(title="Inbox – mailcore emulator", search=escape(search), main=main)
+
+
+def letter_page(received: Received) -> str:
+    """Return one letter with everything known of it; its HTML is in a frame that may do nothing."""
+    letter = received.letter
+    main = _LETTER.substitute(
+        subject=_subject(letter),
+        facts=_pairs(_facts(received)),
+        files=_files(received),
+        html=_frame(received),
+        text=f"<h2>Text</h2><pre class=text>{escape(letter.text)}</pre>" if letter.text else "",
+        more=_pairs([*letter.headers, *(("Tag", tag) for tag in letter.tags), *letter.metadata]),
+    )
+    return _PAGE.substitute(title=f"{_subject(letter)} – mailcore emulator", search="", main=main)
+
+
+def missing_page(text: str) -> str:
+    """Return the page for something that is not there."""
+    main = f'<main><section class="empty"><h1>Not here</h1><p>{escape(text)}</p><p><a href="/">← All letters</a></p></section></main>'
+    return _PAGE.substitute(title="Not here – mailcore emulator", search="", main=main)
+
+
+def preview(letter: Letter) -> str:
+    """Return a letter's own HTML, as written but for inline images, which become data the frame may show."""
+    html = letter.html or ""
+    for file in letter.files:
+        if file.content_id and file.content_type.startswith("image/"):
+            html = html.replace(f"cid:{file.content_id}", _data_url(file))
+    return html
+
+
+def _data_url(file: File) -> str:
+    """Return a file as a URL that needs no request."""
+    content_type = (
+        file.content_type if file.content_type.replace("/", "").replace("+", "").isalnum() else "image/png"
+    )
+    return f"data:{content_type};base64,{b64encode(file.content).decode()}"
+
+
+def _row(received: Received) -> str:
+    """Return a letter's line in the list."""
+    letter = received.letter
+    files = f'<span class="files">{len(letter.files)} files</span>' if letter.files else ""
+    return _ROW.substitute(
+        id=received.id,
+        to=escape(", ".join(one.name or one.email for one in letter.to)),
+        subject=_subject(letter),
+        provider=escape(received.provider),
+        files=files,
+        iso=received.received_at.isoformat(),
+        time=_moment(received.received_at),
+    )
+
+
+def _nothing(search: str, base: str) -> str:
+    """Return what stands in place of an empty list."""
+    if search:
+        return f'<section class="empty"><h1>Nothing found</h1><p>No letter speaks of “{escape(search)}”.</p></section>'
+    return _EMPTY.substitute(base=escape(base))
+
+
+def _faults(scripted: Mapping[str, int]) -> str:
+    """Return a line that says which providers are made to fail, so that nobody wonders."""
+    told = ", ".join(f"{escape(provider)} ({count})" for provider, count in sorted(scripted.items()) if count)
+    return f'<p class="warning">Scripted faults are on: {told}.</p>' if told else ""
+
+
+def _subject(letter: Letter) -> str:
+    """Return the subject, escaped; never nothing, so that there is something to click on."""
+    return escape(letter.subject) or "(no subject)"
+
+
+def _facts(received: Received) -> list[tuple[str, str]]:
+    """Return who, when and by whom."""
+    letter = received.letter
+    facts = [
+        ("From", str(letter.from_)),
+        ("To", _people(letter.to)),
+        ("Cc", _people(letter.cc)),
+        ("Bcc", _people(letter.bcc)),
+        ("Reply to", _people(letter.reply_to)),
+        ("Received", _moment(received.received_at)),
+        ("Provider", f"{received.provider}, {received.message_id}"),
+        ("Our id", letter.email_id or ""),
+    ]
+    return [pair for pair in facts if pair[1]]
+
+
+def _people(mailboxes: Sequence[Mailbox]) -> str:
+    """Return addresses as people write them."""
+    return ", ".join(map(str, mailboxes))
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return the inside of a definition list."""
+    return (
+        "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs)
+        or "<dt>None</dt><dd></dd>"
+    )
+
+
+def _files(received: Received) -> str:
+    """Return the list of files to save."""
+    items = "".join(
+        f'<li><a href="/emulator/inbox/{received.id}/attachments/{number}" download>{escape(file.filename)}</a> '
+        f"<small>{escape(file.content_type)}, {_size(len(file.content))}</small></li>"
+        for number, file in enumerate(received.letter.files)
+    )
+    return f'<h2>Files</h2><ul class="attachments">{items}</ul>' if items else ""
+
+
+def _frame(received: Received) -> str:
+    """Return the frame for the letter's own HTML, without any permission."""
+    if received.letter.html is None:
+        return ""
+    return f'<h2>HTML</h2><iframe sandbox="" src="/inbox/{received.id}/html" title="The letter as its reader sees it" referrerpolicy="no-referrer"></iframe>'
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes as people say it."""
+    return (
+        f"{count} bytes"
+        if count < 1024
+        else f"{count / 1024:.1f} KiB"
+        if count < 1 << 20
+        else f"{count / (1 << 20):.1f} MiB"
+    )
+
+
+def _moment(moment: datetime) -> str:
+    """Return a moment to the second."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
