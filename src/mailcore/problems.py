@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from msgspec import ValidationError
+
 from mailcore.errors import Problem
 
 DETAIL_LENGTH = 240
@@ -19,6 +21,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # RFC 2047 section 2. A reader would decode it to another text than the author wrote, CR LF included.
 _ENCODED_WORD = re.compile(r"=\?[^?\s]{1,64}\?[bBqQ]\?")
+
+_ECHO_LENGTH = 80  # msgspec repeats a wrong word of an enumeration
+_STEP = re.compile(r"[A-Za-z0-9_]+")
 
 
 class ProblemCode(StrEnum):
@@ -94,7 +99,7 @@ def problem(pointer: str, code: ProblemCode, detail: str) -> Problem:
 def below(pointer: str, name: str) -> str:
     """Return the JSON pointer to a member (RFC 6901).
 
-    It goes into logs and answers, so a name is cut to 64 characters, and what could break a line becomes ``?``.
+    It goes into logs and answers: a name is cut to 64 characters, and what could break a line becomes ``?``.
     """
     shown = _SURROGATE.sub("?", _CONTROL.sub("?", name[:64]))
     return f"{pointer}/{shown.replace('~', '~0').replace('/', '~1')}"
@@ -120,9 +125,7 @@ def shown_problem(text: str, pointer: str, limit: int) -> Problem | None:
     if wrong := line_problem(text, pointer, limit):
         return wrong
     if found := _BIDI.search(text):
-        return problem(
-            pointer, ProblemCode.BIDI_OVERRIDE, f"holds {_named(found)}, which turns what is shown"
-        )
+        return problem(pointer, ProblemCode.BIDI_OVERRIDE, f"holds {_named(found)}, which turns what is shown")
     return None
 
 
@@ -137,6 +140,16 @@ def body_problem(text: str, pointer: str, limit: int) -> Problem | None:
     if found := _CONTROL_IN_BODY.search(text):
         return problem(pointer, ProblemCode.CONTROL_CHARACTER, f"holds the control character {_named(found)}")
     return _surrogate_problem(text, pointer)
+
+
+def type_problem(error: ValidationError) -> Problem:
+    """Return the problem that msgspec found: it stops at the first value of a wrong type.
+
+    Its path ``$.to[0]`` becomes the pointer ``/to/0``; the key of a mapping is not in the path.
+    """
+    said, _, path = str(error).partition(" - at `")
+    steps = _STEP.findall(path.partition("$")[2])
+    return problem("".join(f"/{step}" for step in steps), ProblemCode.WRONG_TYPE, said[:_ECHO_LENGTH])
 
 
 def _surrogate_problem(text: str, pointer: str) -> Problem | None:

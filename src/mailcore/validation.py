@@ -5,17 +5,18 @@ Also what such a message needs of a provider.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
+from msgspec import ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
 from mailcore.addresses import parse, unrepeated
 from mailcore.content import content_problems
 from mailcore.errors import InvalidMessageError, Problem
 from mailcore.message import LIMITS, Address, Addresses, Attachment, Limits, Message, envelope
-from mailcore.problems import ProblemCode, problem
+from mailcore.problems import ProblemCode, problem, type_problem
 from mailcore.provider import Feature, Needs
 
 _RECIPIENTS = ("/to", "/cc", "/bcc")
@@ -40,8 +41,10 @@ def checked(
         default_from: Stands in for a `from` that was not written.
 
     Raises:
-        InvalidMessageError: With everything that is wrong, in the order of the message's fields.
+        InvalidMessageError: With everything that is wrong, in the order of the message's fields; of values of
+            a wrong type with the first alone.
     """
+    message = _typed(message)
     sender = _senders(message.from_ if message.from_ is not None else default_from, limits)
     to, cc, bcc = _recipients(message, limits)
     reply_to = _address_list(message.reply_to, "/reply_to", limits)
@@ -68,6 +71,34 @@ def needs(message: Message) -> Needs:
         headers=frozenset(name.lower() for name in message.headers),
         metadata_bytes=_octets(*message.metadata, *message.metadata.values()),
     )
+
+
+def _typed(message: Message) -> Message:
+    """Return a copy that holds what the annotations say and shares nothing that can change.
+
+    A message decoded from JSON is well typed; one built by hand may hold `tags="receipt"`, a sequence too.
+
+    Raises:
+        InvalidMessageError: With the first value of a wrong type.
+        TypeError: A value of a type that no message holds.
+    """
+    plain = to_builtins(message, builtin_types=(bytes, bytearray, memoryview, datetime), enc_hook=_plain)
+    try:
+        return convert(plain, Message, builtin_types=(bytes, datetime))
+    except ValidationError as error:
+        raise InvalidMessageError([type_problem(error)]) from error
+
+
+def _plain(value: object) -> object:
+    """Return a mapping or sequence of any kind as the plain one."""
+    match value:
+        case Mapping():
+            return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- any
+        case Sequence():
+            return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- any
+        case _:
+            detail = f"a message holds no {type(value).__name__}"
+            raise TypeError(detail)
 
 
 def _normal(
