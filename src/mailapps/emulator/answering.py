@@ -36,14 +36,15 @@ async def perform(request: web.Request, ruling: Ruling, emulator: Emulator) -> w
 def response_of(answer: Answer) -> web.Response:
     """Return an answer as the server writes it."""
     response = web.Response(status=answer.status, body=answer.body)
-    response.headers["Content-Type"] = answer.content_type
+    if answer.body:
+        response.headers["Content-Type"] = answer.content_type
     for name, value in answer.headers:
         response.headers[name] = value
     return response
 
 
 async def _hang(seconds: float | None, emulator: Emulator) -> None:
-    """Wait for some time, or until the server stops; a caller that goes away ends the wait by cancelling it."""
+    """Wait for some time, or until the server stops; a caller that goes away cancels the wait."""
     if seconds is None:
         await emulator.stopping.wait()
     else:
@@ -55,9 +56,7 @@ def _cut_off(request: web.Request, *, reset: bool) -> web.StreamResponse:
     transport = request.transport
     if transport is not None:
         if reset:
-            transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
-            )
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()
     return web.Response()
 

@@ -3,7 +3,7 @@
 | route | does |
 |---|---|
 | `GET/PUT/DELETE /emulator/faults/{provider}` | the script of faults: `{"rules": [...], "seed": 0}` |
-| `GET/PUT/DELETE /emulator/accounts/{provider}` | keys, verified senders and domains that the provider knows |
+| `GET/PUT/DELETE /emulator/accounts/{provider}` | keys, verified senders and domains it knows |
 | `GET/DELETE /emulator/requests` | the ledger, by `provider`, `email_id`, `verdict`, `after`, `limit` |
 | `GET/DELETE /emulator/inbox` | letters, newest first, by `after`, `limit`, `q` |
 | `GET /emulator/inbox/{id}` | one letter; `…/attachments/{n}` downloads a file of it |
@@ -27,6 +27,7 @@ from mailapps.emulator.wire import Account, Mailbox, kind_of
 from mailapps.emulator.world import Emulator
 
 EMULATOR = web.AppKey("emulator", Emulator)
+_DIGITS = 18
 _SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
@@ -100,7 +101,7 @@ async def delete_account(request: web.Request) -> web.Response:
 
 
 async def list_requests(request: web.Request) -> web.Response:
-    """Return rows of the ledger, oldest first; `count` and `accepted` are of all that fit, whatever the limit."""
+    """Return rows of the ledger, oldest first; `count` and `accepted` are of all that fit, not of a page."""
     ledger = request.app[EMULATOR].ledger
     query = request.query
     wanted = Wanted(
@@ -226,22 +227,20 @@ def _provider(request: web.Request) -> str:
     """Return the provider that the path names, which must be of a kind that is spoken here."""
     provider = request.match_info["provider"]
     if kind_of(provider) is None:
-        raise _wrong(
-            f"provider: {provider[:64]!r} is neither sendgrid nor mailgun (a label may follow, as in sendgrid-eu)"
-        )
+        raise _wrong(f"provider: {provider[:64]!r} is not sendgrid or mailgun (a label may follow: sendgrid-eu)")
     return provider
 
 
 def _in_path(request: web.Request, name: str) -> int:
     """Return a number of the path; what is none names nothing that exists."""
     text = request.match_info[name]
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 1 << 62
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else 1 << 62
 
 
 def _number(request: web.Request, name: str, *, default: int) -> int:
     """Return a number of the query, 0 or more."""
     text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise _wrong(f"{name}: a whole number of 0 or more is expected")
     return int(text)
 

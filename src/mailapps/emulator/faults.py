@@ -169,13 +169,9 @@ def decide(progress: Progress, letter: Letter | None, now: datetime) -> tuple[Pr
         if isinstance(rule.action, Rate):
             recent = tuple(moment for moment in progress.passed[number] if now - moment < _ONE_SECOND)
             if len(recent) < rule.action.max_per_second:
-                progress = msgspec.structs.replace(
-                    progress, passed=_put(progress.passed, number, (*recent, now))
-                )
+                progress = msgspec.structs.replace(progress, passed=_put(progress.passed, number, (*recent, now)))
                 continue
-        return msgspec.structs.replace(
-            progress, used=_put(progress.used, number, progress.used[number] + 1)
-        ), rule
+        return msgspec.structs.replace(progress, used=_put(progress.used, number, progress.used[number] + 1)), rule
     return progress, None
 
 
@@ -183,15 +179,11 @@ def _applies(progress: Progress, number: int, letter: Letter | None) -> bool:
     """Tell whether a rule is neither used up, nor for other requests, nor left out by its dice."""
     rule = progress.script.rules[number]
     left = rule.times is None or progress.used[number] < rule.times
-    return (
-        left
-        and fits(rule.match, letter)
-        and draw(progress.script.seed, progress.seen, number) < rule.probability
-    )
+    return left and fits(rule.match, letter) and draw(progress.script.seed, progress.seen, number) < rule.probability
 
 
 def fits(match: Match, letter: Letter | None) -> bool:
-    """Tell whether a request is one that a rule is for; one that could not be read fits only the open match."""
+    """Tell whether a rule is for a request; one that could not be read fits only the open match."""
     if match == Match():
         return True
     if letter is None:

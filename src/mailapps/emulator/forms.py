@@ -1,4 +1,4 @@
-"""Forms as browsers and SDKs post them: `multipart/form-data` (RFC 7578) and urlencoded, from bytes to fields."""
+"""Forms as browsers and SDKs post them, `multipart/form-data` (RFC 7578) and urlencoded: bytes to fields."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import re
 from email.message import Message as HeaderBlock
 from email.parser import HeaderParser
 from email.policy import HTTP
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
 
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^;\s]+))', re.IGNORECASE)
+# What the HTML standard escapes in a name, and the backslashes of older senders.
+_ESCAPE = re.compile(r"%(22|0D|0A|00)|\\(.)", re.IGNORECASE)
 
 
 class Upload(Struct, frozen=True, kw_only=True):
@@ -38,9 +40,7 @@ class Form(Struct, frozen=True):
 
     def prefixed(self, prefix: str) -> tuple[tuple[str, str], ...]:
         """Return the fields whose name starts so, without the prefix."""
-        return tuple(
-            (name.removeprefix(prefix), value) for name, value in self.fields if name.startswith(prefix)
-        )
+        return tuple((name.removeprefix(prefix), value) for name, value in self.fields if name.startswith(prefix))
 
 
 def parse_form(content_type: str, body: bytes, *, files: frozenset[str]) -> Form:
@@ -86,7 +86,7 @@ def _parts(body: bytes, boundary: bytes) -> list[bytes]:
 def _parameter(headers: HeaderBlock, name: str) -> str | None:
     """Return a parameter of the part's Content-Disposition.
 
-    Read by hand: browsers and SDKs write UTF-8 and percent-escaped quotes there, which RFC 2231 readers garble.
+    Read by hand: browsers and SDKs write UTF-8 and percent-escaped quotes there, which RFC 2231 garbles.
     """
     disposition = str(headers.get("content-disposition", ""))
     extended = re.search(rf";\s*{name}\*=(?:utf-8|UTF-8)''([^;\s]+)", disposition)
@@ -94,12 +94,5 @@ def _parameter(headers: HeaderBlock, name: str) -> str | None:
         rf";\s*{name}=([^;\s]+)", disposition
     )
     if extended:
-        return _unescaped(extended[1])
-    return plain and _unescaped(plain[1])
-
-
-def _unescaped(text: str) -> str:
-    """Return a name without the escapes that keep quotes and line breaks out of the header."""
-    from urllib.parse import unquote
-
-    return re.sub(r"\\(.)", r"\1", unquote(text))
+        return unquote(extended[1])
+    return plain and _ESCAPE.sub(lambda found: unquote(found[0]) if found[1] else found[2], plain[1])

@@ -81,9 +81,7 @@ class Inbox:
             limit: At most so many.
             search: Words that stand in the subject, an address, or the sender's own id, whatever their case.
         """
-        found = (
-            one for one in self._backwards() if (after is None or one.id < after) and _speaks_of(one, search)
-        )
+        found = (one for one in self._backwards() if (after is None or one.id < after) and _speaks_of(one, search))
         return list(islice(found, limit))
 
     def clear(self) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 ROWS = 100_000
+_APPEND = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -25,7 +26,7 @@ class Row(Struct, frozen=True, kw_only=True):
         email_id: The sender's own id, from the metadata `mailcore_id`.
         key: The key of its series of attempts, from the metadata `mailcore_key`.
         verdict: `accepted`, `refused`, or `checked` (a test mode that sends nothing).
-        status: What was answered, or would have been, had the fault let an answer out.
+        status: What was answered; None if the fault let no answer out.
         fault: What was scripted; None for the provider's own behaviour.
         finished_at: When the last byte was written or the connection was given up; None until then.
     """
@@ -38,7 +39,7 @@ class Row(Struct, frozen=True, kw_only=True):
     sender: str
     recipients: tuple[str, ...]
     verdict: str
-    status: int
+    status: int | None
     fault: str | None
     message_id: str | None
     finished_at: datetime | None = None
@@ -68,7 +69,7 @@ class Ledger:
         """
         self._limit = limit
         self._rows: dict[int, Row] = {}
-        self._file = None if path is None else os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        self._file = None if path is None else os.open(path, _APPEND, 0o600)
         self.dropped = 0
         self.seq = 0
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterator
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.utils import getaddresses, parsedate_to_datetime
 from urllib.parse import unquote
 
@@ -31,6 +33,8 @@ from mailapps.emulator.wire import (
 )
 
 MAX_BYTES = 25_000_000
+MAX_TAGS = 10
+MAX_TAG_LENGTH = 128
 FILES = frozenset({"attachment", "inline"})
 FORBIDDEN = Answer(status=401, body=b"Forbidden", content_type=TEXT)
 MAGNIFICENT = Answer(status=200, body=b"Mailgun Magnificent API", content_type=TEXT)
@@ -48,7 +52,10 @@ _SETTINGS = frozenset({"yes", "no", "true", "false", "htmlonly"})
 _WORDS = {
     400: "Bad Request",
     402: "Payment Required",
-    403: "Please activate your Mailgun account. Check your inbox or log in to your control panel to resend the activation email.",
+    403: (
+        "Please activate your Mailgun account. Check your inbox or log in to your control panel "
+        "to resend the activation email."
+    ),
     404: "Domain not found",
     413: "Request Entity Too Large",
     429: "Too Many Requests",
@@ -72,19 +79,13 @@ def judge(call: Call, account: Account) -> Verdict:
     if problem := next(_problems(form), None):
         return Verdict(answer=_refusal(400, problem), letter=letter)
     if not verified(account, letter.from_.email):
-        return Verdict(
-            answer=_refusal(403, _UNVERIFIED.format(letter.from_.email.rpartition("@")[2])), letter=letter
-        )
+        return Verdict(answer=_refusal(403, _UNVERIFIED.format(letter.from_.email.rpartition("@")[2])), letter=letter)
     return _taken(call, form, letter, domain)
 
 
 def refuse(status: int) -> Answer:
     """Return Mailgun's own words for a status."""
-    return (
-        FORBIDDEN
-        if status == FORBIDDEN.status
-        else _refusal(status, _WORDS.get(status, "Internal Server Error"))
-    )
+    return FORBIDDEN if status == FORBIDDEN.status else _refusal(status, _WORDS.get(status, "Internal Server Error"))
 
 
 def _gate(call: Call, account: Account, domain: str) -> Answer | None:
@@ -123,9 +124,7 @@ def _refusal(status: int, message: str) -> Answer:
 
 def _problems(form: Form) -> Iterator[str]:
     """Yield what Mailgun refuses in a form; it names only the first."""
-    yield from (
-        f"{name} parameter is missing" for name in ("from", "to", "subject") if form.one(name) is None
-    )
+    yield from (f"{name} parameter is missing" for name in ("from", "to", "subject") if form.one(name) is None)
     yield from _of_addresses(form)
     if not any(form.one(name) for name in ("text", "html", "template")):
         yield "Need at least one of 'text' or 'html' parameters specified"
@@ -148,12 +147,10 @@ def _of_addresses(form: Form) -> Iterator[str]:
 
 def _of_options(form: Form) -> Iterator[str]:
     """Yield each option with a value that it does not have."""
-    yield from (
-        f"{name} parameter must be yes or no" for name in _SWITCHES if not set(form.all(name)) <= _SETTINGS
-    )
+    yield from (f"{name} parameter must be yes or no" for name in _SWITCHES if not set(form.all(name)) <= _SETTINGS)
     tags = form.all("o:tag")
-    if len(tags) > 10 or any(not tag or len(tag) > 128 or not tag.isascii() for tag in tags):
-        yield "o:tag parameter must be at most 10 tags of 1 to 128 ASCII characters"
+    if len(tags) > MAX_TAGS or any(not tag or len(tag) > MAX_TAG_LENGTH or not tag.isascii() for tag in tags):
+        yield f"o:tag parameter must be at most {MAX_TAGS} tags of 1 to {MAX_TAG_LENGTH} ASCII characters"
     moment = form.one("o:deliverytime")
     if moment is not None and not _is_date(moment):
         yield "o:deliverytime parameter is not a valid date: RFC 2822 is expected"
@@ -199,9 +196,16 @@ def letter_of(form: Form) -> Letter:
 
 def _mailboxes(form: Form, name: str) -> tuple[Mailbox, ...]:
     """Return the people in a field that may be repeated and may hold a list in each value."""
-    return tuple(
-        Mailbox(email, shown) for shown, email in getaddresses(list(form.all(name))) if email or shown
-    )
+    pairs = getaddresses(list(form.all(name)))
+    return tuple(Mailbox(email, _shown(encoded)) for encoded, email in pairs if email or encoded)
+
+
+def _shown(name: str) -> str:
+    """Return a display name without the encoded words of RFC 2047; what is not decodable stays as it is."""
+    try:
+        return str(make_header(decode_header(name)))
+    except (LookupError, ValueError, HeaderParseError):
+        return name
 
 
 def _files(form: Form) -> tuple[File, ...]:

@@ -15,13 +15,14 @@ from string import Template
 from mailapps.emulator.inbox import Received
 from mailapps.emulator.wire import File, Letter, Mailbox
 
+_KIB = 1024
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; frame-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 PREVIEW_POLICY = (
-    "sandbox; default-src 'none'; img-src data: cid:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
-    "frame-ancestors 'self'"
+    "sandbox; default-src 'none'; img-src data: cid:; style-src 'unsafe-inline'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'self'"
 )
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -35,8 +36,12 @@ _PAGE = Template("""<!doctype html>
 </head>
 <body>
 <header>
-<a class="brand" href="/"><img src="/static/emulator.svg" alt="" width="24" height="24"> mailcore emulator</a>
-<form action="/" method="get" role="search"><input type="search" name="q" value="$search" placeholder="Search subject, address, id" aria-label="Search"></form>
+<a class="brand" href="/">
+<img src="/static/emulator.svg" alt="" width="24" height="24"> mailcore emulator
+</a>
+<form action="/" method="get" role="search">
+<input type="search" name="q" value="$search" placeholder="Search subject, address, id" aria-label="Search">
+</form>
 </header>
 $main
 </body>
@@ -44,7 +49,8 @@ $main
 """)
 _EMPTY = Template("""<section class="empty">
 <h1>Nothing has arrived yet</h1>
-<p>This is a provider emulator: whatever mailcore sends through it lands here, and nothing leaves this machine.</p>
+<p>This is a provider emulator: whatever mailcore sends through it lands here,
+and nothing leaves this machine.</p>
 <p>Send a first e-mail through mailcore:</p>
 <pre><code>curl http://127.0.0.1:8000/api/emails -H 'Content-Type: application/json' -d '{
   "from": "Shop &lt;no-reply@shop.example&gt;",
@@ -64,6 +70,19 @@ _ROW = Template("""<li><a href="/inbox/$id">
 <span class="meta"><span class="badge">$provider</span>$files<time datetime="$iso">$time</time></span>
 </a></li>
 """)
+_MISSING = Template("""<main><section class="empty">
+<h1>Not here</h1>
+<p>$text</p>
+<p><a href="/">← All letters</a></p>
+</section></main>
+""")
+_FRAME = Template("""<h2>HTML</h2>
+<iframe sandbox="" src="/inbox/$id/html" title="The letter as its reader sees it" referrerpolicy="no-referrer"></iframe>
+""")
+_FILE = Template("""<li>
+<a href="/emulator/inbox/$id/attachments/$number" download>$name</a> <small>$kind, $size</small>
+</li>
+""")
 _LETTER = Template("""<main class="letter">
 <p class="back"><a href="/">← All letters</a></p>
 <h1>$subject</h1>
@@ -76,9 +95,7 @@ $text
 """)
 
 
-def inbox_page(
-    letters: Sequence[Received], *, total: int, search: str, base: str, scripted: Mapping[str, int]
-) -> str:
+def inbox_page(letters: Sequence[Received], *, total: int, search: str, base: str, scripted: Mapping[str, int]) -> str:
     """Return the list of letters.
 
     Args:
@@ -91,7 +108,8 @@ def inbox_page(
     rows = "".join(map(_row, letters))
     body = f'<ol class="letters">{rows}</ol>' if letters else _nothing(search, base)
     count = f"{len(letters)} of {total} letters" if letters else f"{total} letters"
-    bar = f'<p class="bar"><span>{count}</span> <button type="button" data-clear hidden>Empty the inbox</button></p>'
+    clear = '<button type="button" data-clear hidden>Empty the inbox</button>'
+    bar = f'<p class="bar"><span>{count}</span> {clear}</p>'
     newest = letters[0].id if letters else 0
     main = f'<main data-live data-newest="{newest}">{_faults(scripted)}{bar if total else ""}{body}</main>'
     return _PAGE.substitute(title="Inbox – mailcore emulator", search=escape(search), main=main)
@@ -113,7 +131,7 @@ def letter_page(received: Received) -> str:
 
 def missing_page(text: str) -> str:
     """Return the page for something that is not there."""
-    main = f'<main><section class="empty"><h1>Not here</h1><p>{escape(text)}</p><p><a href="/">← All letters</a></p></section></main>'
+    main = _MISSING.substitute(text=escape(text))
     return _PAGE.substitute(title="Not here – mailcore emulator", search="", main=main)
 
 
@@ -128,9 +146,7 @@ def preview(letter: Letter) -> str:
 
 def _data_url(file: File) -> str:
     """Return a file as a URL that needs no request."""
-    content_type = (
-        file.content_type if file.content_type.replace("/", "").replace("+", "").isalnum() else "image/png"
-    )
+    content_type = file.content_type if file.content_type.replace("/", "").replace("+", "").isalnum() else "image/png"
     return f"data:{content_type};base64,{b64encode(file.content).decode()}"
 
 
@@ -152,7 +168,8 @@ def _row(received: Received) -> str:
 def _nothing(search: str, base: str) -> str:
     """Return what stands in place of an empty list."""
     if search:
-        return f'<section class="empty"><h1>Nothing found</h1><p>No letter speaks of “{escape(search)}”.</p></section>'
+        told = f"<p>No letter speaks of “{escape(search)}”.</p>"
+        return f'<section class="empty"><h1>Nothing found</h1>{told}</section>'
     return _EMPTY.substitute(base=escape(base))
 
 
@@ -191,16 +208,20 @@ def _people(mailboxes: Sequence[Mailbox]) -> str:
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
     """Return the inside of a definition list."""
     return (
-        "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs)
-        or "<dt>None</dt><dd></dd>"
+        "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs) or "<dt>None</dt><dd></dd>"
     )
 
 
 def _files(received: Received) -> str:
     """Return the list of files to save."""
     items = "".join(
-        f'<li><a href="/emulator/inbox/{received.id}/attachments/{number}" download>{escape(file.filename)}</a> '
-        f"<small>{escape(file.content_type)}, {_size(len(file.content))}</small></li>"
+        _FILE.substitute(
+            id=received.id,
+            number=number,
+            name=escape(file.filename),
+            kind=escape(file.content_type),
+            size=_size(len(file.content)),
+        )
         for number, file in enumerate(received.letter.files)
     )
     return f'<h2>Files</h2><ul class="attachments">{items}</ul>' if items else ""
@@ -208,20 +229,12 @@ def _files(received: Received) -> str:
 
 def _frame(received: Received) -> str:
     """Return the frame for the letter's own HTML, without any permission."""
-    if received.letter.html is None:
-        return ""
-    return f'<h2>HTML</h2><iframe sandbox="" src="/inbox/{received.id}/html" title="The letter as its reader sees it" referrerpolicy="no-referrer"></iframe>'
+    return _FRAME.substitute(id=received.id) if received.letter.html is not None else ""
 
 
 def _size(count: int) -> str:
     """Return a number of bytes as people say it."""
-    return (
-        f"{count} bytes"
-        if count < 1024
-        else f"{count / 1024:.1f} KiB"
-        if count < 1 << 20
-        else f"{count / (1 << 20):.1f} MiB"
-    )
+    return f"{count} bytes" if count < _KIB else f"{count / _KIB:,.1f} KiB"
 
 
 def _moment(moment: datetime) -> str:

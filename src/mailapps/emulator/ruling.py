@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 import msgspec
 from msgspec import Struct
@@ -33,11 +34,16 @@ class Ruling(Struct, frozen=True, kw_only=True):
     fault: str | None = None
 
     @property
+    def status(self) -> int | None:
+        """What the sender is told; None if the action keeps every answer from it."""
+        return None if isinstance(self.action, Hang | Reset) else self.answer.status
+
+    @property
     def verdict(self) -> str:
         """What the ledger calls it: accepted, checked (a provider's test mode took no message) or refused."""
         if self.accepted:
             return "accepted"
-        return "checked" if self.fault is None and self.answer.status < 300 else "refused"
+        return "checked" if self.fault is None and self.answer.status == HTTPStatus.OK else "refused"
 
 
 def rule_on(verdict: Verdict, rule: Rule | None, refuse: Callable[[int], Answer]) -> Ruling:
@@ -92,9 +98,7 @@ def _scripted(action: Status, usual: Answer) -> Answer:
         body, content_type = action.body.encode(), action.content_type or TEXT
     elif action.body is not None:
         body, content_type = msgspec.json.encode(action.body), action.content_type or JSON
-    answer = Answer(
-        status=action.status, body=body, content_type=content_type, headers=tuple(action.headers.items())
-    )
+    answer = Answer(status=action.status, body=body, content_type=content_type, headers=tuple(action.headers.items()))
     return _with_retry_after(answer, action.retry_after)
 
 

@@ -11,7 +11,8 @@ from itertools import chain
 
 import msgspec
 
-from mailapps.emulator.sendgrid_rules import Mail, Party, Problem, problems
+from mailapps.emulator.sendgrid_mail import Mail, Party
+from mailapps.emulator.sendgrid_rules import Problem, problems
 from mailapps.emulator.wire import (
     JSON,
     Account,
@@ -39,8 +40,9 @@ _WORDS = {
     429: "too many requests",
 }
 _UNVERIFIED = (
-    "The from address does not match a verified Sender Identity. Mail cannot be sent until this error is resolved. "
-    "Visit https://sendgrid.com/docs/for-developers/sending-email/sender-identity/ to see the Sender Identity requirements"
+    "The from address does not match a verified Sender Identity. Mail cannot be sent until this error is "
+    "resolved. Visit https://sendgrid.com/docs/for-developers/sending-email/sender-identity/ to see the "
+    "Sender Identity requirements"
 )
 
 

@@ -1,32 +1,45 @@
-"""SendGrid's rules about a message: its fields with their types, and everything it refuses, in its words."""
+"""SendGrid's rules about a message: everything it refuses, in its words, with the field that it names."""
 
 from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
+from mailapps.emulator.sendgrid_mail import Mail, Party, Personalization
 from mailapps.emulator.wire import MAX_RECIPIENTS, is_address
 
 MAX_SCHEDULE = timedelta(hours=72)
 MAX_CUSTOM_ARGS = 10_000
+MAX_CATEGORIES = 10
+MAX_CATEGORY_LENGTH = 255
 _RESERVED = frozenset(
-    "x-sg-id x-sg-eid received dkim-signature content-type content-transfer-encoding to from subject reply-to cc bcc".split()
+    {"x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type", "content-transfer-encoding"}
+    | {"to", "from", "subject", "reply-to", "cc", "bcc"}
 )
 _INVALID = "Does not contain a valid address."
-_FROM = "The from object must be provided for every email send. It is an object that requires the email parameter, but may also contain a name parameter."
-_TO = "The to array is required for all personalization objects, and must have at least one email object with a valid email address."
-_EMPTY = "The {} array, when used, must at least have one email parameter with a valid email address and it may also contain a name with the email address."
+_FROM = (
+    "The from object must be provided for every email send. It is an object that requires the email parameter, "
+    "but may also contain a name parameter."
+)
+_TO = (
+    "The to array is required for all personalization objects, and must have at least one email object "
+    "with a valid email address."
+)
+_EMPTY = (
+    "The {} array, when used, must at least have one email parameter with a valid email address "
+    "and it may also contain a name with the email address."
+)
 _SUBJECT = (
-    "The subject is required. You can get around this requirement if you use a template with a subject defined "
-    "or if every personalization has a subject defined."
+    "The subject is required. You can get around this requirement if you use a template with a subject "
+    "defined or if every personalization has a subject defined."
 )
 _CONTENT = (
-    "Unless a valid template_id is provided, the content parameter is required. There must be at least one defined "
-    "content block. We typically suggest both text/plain and text/html blocks are included, but only one block is required."
+    "Unless a valid template_id is provided, the content parameter is required. There must be at least one "
+    "defined content block. We typically suggest both text/plain and text/html blocks are included, "
+    "but only one block is required."
 )
 _ORDER = "If present, text/plain must be first, followed by text/html, followed by any other content."
 _TWICE = (
@@ -40,85 +53,6 @@ class Problem(Struct, frozen=True):
 
     field: str | None
     message: str
-
-
-class Party(Struct, frozen=True, forbid_unknown_fields=True):
-    """An address in a request."""
-
-    email: str = ""
-    name: str | None = None
-
-
-class Part(Struct, frozen=True, forbid_unknown_fields=True):
-    """One body of a message."""
-
-    type: str = ""
-    value: str = ""
-
-
-class Enclosure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An attachment in a request."""
-
-    content: str | None = None
-    filename: str | None = None
-    type: str | None = None
-    disposition: str | None = None
-    content_id: str | None = None
-
-
-class Personalization(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One envelope of a request."""
-
-    from_: Party | None = field(default=None, name="from")
-    to: list[Party] | None = None
-    cc: list[Party] | None = None
-    bcc: list[Party] | None = None
-    subject: str | None = None
-    headers: dict[str, str] | None = None
-    custom_args: dict[str, str] | None = None
-    substitutions: dict[str, str] | None = None
-    dynamic_template_data: dict[str, Any] | None = None
-    send_at: int | None = None
-
-
-class Switch(Struct, frozen=True):
-    """A setting that is on or off, by a real boolean."""
-
-    enable: bool = False
-
-
-class MailSettings(Struct, frozen=True):
-    """The settings of the sending itself; only the sandbox matters here."""
-
-    sandbox_mode: Switch | None = None
-
-
-class Mail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /v3/mail/send`. A field of another type is a bare "Bad Request"."""
-
-    personalizations: list[Personalization] | None = None
-    from_: Party | None = field(default=None, name="from")
-    reply_to: Party | None = None
-    reply_to_list: list[Party] | None = None
-    subject: str | None = None
-    content: list[Part] | None = None
-    attachments: list[Enclosure] | None = None
-    template_id: str | None = None
-    headers: dict[str, str] | None = None
-    categories: list[str] | None = None
-    custom_args: dict[str, str] | None = None
-    send_at: int | None = None
-    batch_id: str | None = None
-    asm: dict[str, Any] | None = None
-    ip_pool_name: str | None = None
-    mail_settings: MailSettings | None = None
-    tracking_settings: dict[str, Any] | None = None
-
-    @property
-    def in_sandbox(self) -> bool:
-        """The message is checked and then thrown away."""
-        sandbox = self.mail_settings and self.mail_settings.sandbox_mode
-        return bool(sandbox and sandbox.enable)
 
 
 def problems(mail: Mail, now: datetime) -> tuple[Problem, ...]:
@@ -149,9 +83,7 @@ def _of_people(mail: Mail) -> Iterator[Problem]:
         if not one.to:
             yield Problem(f"{path}.to", _TO)
         yield from (
-            Problem(f"{path}.{name}", _EMPTY.format(name))
-            for name in ("cc", "bcc")
-            if getattr(one, name) == []
+            Problem(f"{path}.{name}", _EMPTY.format(name)) for name in ("cc", "bcc") if getattr(one, name) == []
         )
         yield from _of_addresses(one, path)
         yield from _of_repeats(one, path)
@@ -207,9 +139,7 @@ def _of_reply_to_list(people: list[Party] | None) -> Iterator[Problem]:
 
 def _of_subject(mail: Mail) -> Iterator[Problem]:
     """Yield a missing or empty subject, unless a template or every personalization brings one."""
-    elsewhere = mail.template_id or (
-        mail.personalizations and all(one.subject for one in mail.personalizations)
-    )
+    elsewhere = mail.template_id or (mail.personalizations and all(one.subject for one in mail.personalizations))
     if mail.subject == "" or not (mail.subject or elsewhere):
         yield Problem("subject", _SUBJECT)
 
@@ -240,9 +170,7 @@ def _of_files(mail: Mail) -> Iterator[Problem]:
         if not one.content or not _is_base64(one.content):
             yield Problem(f"{path}.content", "The attachment content must be base64 encoded.")
         if one.disposition not in {None, "inline", "attachment"}:
-            yield Problem(
-                f"{path}.disposition", "The attachment disposition must be either inline or attachment."
-            )
+            yield Problem(f"{path}.disposition", "The attachment disposition must be either inline or attachment.")
         if one.disposition == "inline" and not one.content_id:
             yield Problem(f"{path}.content_id", "The content_id is required for inline attachments.")
 
@@ -251,8 +179,7 @@ def _of_headers(mail: Mail) -> Iterator[Problem]:
     """Yield each header that SendGrid keeps for itself."""
     sets = [("headers", mail.headers)]
     sets += [
-        (f"personalizations.{number}.headers", one.headers)
-        for number, one in enumerate(mail.personalizations or ())
+        (f"personalizations.{number}.headers", one.headers) for number, one in enumerate(mail.personalizations or ())
     ]
     for path, headers in sets:
         for name in headers or ():
@@ -263,10 +190,10 @@ def _of_headers(mail: Mail) -> Iterator[Problem]:
 def _of_labels(mail: Mail) -> Iterator[Problem]:
     """Yield what is wrong with categories and custom arguments."""
     categories = mail.categories or []
-    if len(categories) > 10 or _repeated(categories):
-        yield Problem("categories", "There can be at most 10 categories, and each must be unique.")
-    if any(not one or len(one) > 255 or not one.isascii() for one in categories):
-        yield Problem("categories", "Each category must be 1 to 255 ASCII characters.")
+    if len(categories) > MAX_CATEGORIES or _repeated(categories):
+        yield Problem("categories", f"There can be at most {MAX_CATEGORIES} categories, each unique.")
+    if any(not one or len(one) > MAX_CATEGORY_LENGTH or not one.isascii() for one in categories):
+        yield Problem("categories", f"Each category must be 1 to {MAX_CATEGORY_LENGTH} ASCII characters.")
     for one in mail.personalizations or ():
         pairs = {**(mail.custom_args or {}), **(one.custom_args or {})}
         if sum(len(name.encode()) + len(value.encode()) for name, value in pairs.items()) > MAX_CUSTOM_ARGS:

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
 from msgspec import Struct
 
+from mailadapters.system import SystemClock
 from mailapps.emulator import control, site
 from mailapps.emulator.answering import perform
 from mailapps.emulator.control import EMULATOR
 from mailapps.emulator.inbox import BYTES, LETTERS, Inbox
 from mailapps.emulator.ledger import ROWS, Ledger
 from mailapps.emulator.wire import Account, Call, kind_of
-from mailapps.emulator.world import Clock, Emulator
+from mailapps.emulator.world import Clock, Emulator, Pause
 
 MAX_BODY = 30 * 1024 * 1024
 _SHUTDOWN_S = 1.0
@@ -49,6 +50,9 @@ class EmulatorSettings(Struct, frozen=True, kw_only=True):
     accounts: dict[str, Account] = {}
 
 
+_ON_A_FREE_PORT = EmulatorSettings(port=0)
+
+
 class Running(Struct, frozen=True):
     """A server that runs.
 
@@ -65,13 +69,11 @@ def emulator_app(emulator: Emulator) -> web.Application:
     """Return the application that serves an emulator's wire formats, API and pages."""
     app = web.Application(client_max_size=MAX_BODY)
     app[EMULATOR] = emulator
-    app.add_routes(
-        [*control.routes(), *site.routes(), web.route("*", "/{provider}/{path:.*}", answer_provider_call)]
-    )
+    app.add_routes([*control.routes(), *site.routes(), web.route("*", "/{provider}/{path:.*}", answer_provider_call)])
     return app
 
 
-def new_emulator(settings: EmulatorSettings, now: Clock) -> Emulator:
+def new_emulator(settings: EmulatorSettings, now: Clock, pause: Pause = asyncio.sleep) -> Emulator:
     """Return an emulator that knows nothing yet but its accounts.
 
     Raises:
@@ -79,6 +81,7 @@ def new_emulator(settings: EmulatorSettings, now: Clock) -> Emulator:
     """
     return Emulator(
         now=now,
+        pause=pause,
         ledger=Ledger(limit=settings.rows, path=settings.ledger),
         inbox=Inbox(limit=settings.letters, max_bytes=settings.letter_bytes),
         accounts=dict(settings.accounts),
@@ -120,7 +123,7 @@ async def _call(request: web.Request, emulator: Emulator) -> Call:
 
 
 @asynccontextmanager
-async def serve(emulator: Emulator, host: str, port: int) -> AsyncIterator[str]:
+async def serve(emulator: Emulator, host: str, port: int) -> AsyncGenerator[str, None]:
     """Serve an emulator for as long as the context lasts; gives the address it listens at.
 
     Raises:
@@ -141,14 +144,25 @@ async def serve(emulator: Emulator, host: str, port: int) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def running_emulator(now: Clock, settings: EmulatorSettings | None = None) -> AsyncIterator[Running]:
-    """Run an emulator on a free port of loopback for as long as the context lasts."""
-    emulator = new_emulator(settings or EmulatorSettings(port=0), now)
-    async with serve(emulator, "127.0.0.1", settings.port if settings else 0) as url:
+async def running_emulator(
+    settings: EmulatorSettings = _ON_A_FREE_PORT, *, now: Clock | None = None, pause: Pause = asyncio.sleep
+) -> AsyncGenerator[Running, None]:
+    """Run an emulator for as long as the context lasts, unless told otherwise on a free port of loopback.
+
+    Args:
+        settings: How to run it.
+        now: The clock; by default the host's.
+        pause: How it waits that many seconds, so that a test need not.
+
+    Raises:
+        OSError: The address cannot be listened at, or the ledger's file cannot be written.
+    """
+    emulator = new_emulator(settings, now or SystemClock().now, pause)
+    async with serve(emulator, settings.host, settings.port) as url:
         yield Running(url, emulator)
 
 
-async def run(settings: EmulatorSettings, now: Clock, ready: Callable[[str], None]) -> None:
+async def run(settings: EmulatorSettings, ready: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT; `ready` is told the address once requests are answered.
 
     Raises:
@@ -158,8 +172,8 @@ async def run(settings: EmulatorSettings, now: Clock, ready: Callable[[str], Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serve(new_emulator(settings, now), settings.host, settings.port) as url:
-        ready(url)
+    async with running_emulator(settings) as running:
+        ready(running.url)
         await stop.wait()
 
 

@@ -50,9 +50,7 @@ class Emulator:
         ruling = rule_on(verdict, rule, words(kind))
         self.ledger.write(_row(call, verdict, ruling))
         if ruling.delivered and verdict.letter and verdict.message_id:
-            self.inbox.put(
-                verdict.letter, provider=call.provider, message_id=verdict.message_id, now=call.now
-            )
+            self.inbox.put(verdict.letter, provider=call.provider, message_id=verdict.message_id, now=call.now)
         return ruling
 
 
@@ -86,7 +84,7 @@ def _row(call: Call, verdict: Verdict, ruling: Ruling) -> Row:
         sender=letter.from_.email,
         recipients=letter.recipients,
         verdict=ruling.verdict,
-        status=ruling.answer.status,
+        status=ruling.status,
         fault=ruling.fault,
         message_id=verdict.message_id if ruling.accepted else None,
     )
