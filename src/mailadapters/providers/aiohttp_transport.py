@@ -33,6 +33,9 @@ _LONG_BODY = 1024 * 1024
 
 _DECODED = {"": None, "identity": None, "gzip": 47, "x-gzip": 47, "deflate": 47}
 
+# About the bytes on the wire, which are decoded here; and what would make one answer speak in a later request.
+_NOT_PASSED_ON = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"set-cookie"})
+
 NETWORK_ERRORS = (aiohttp.ClientError, HttpProcessingError, aiohttp.EofStream, EOFError, OSError)
 """All that aiohttp, asyncio and ssl raise for what a network can do; a TimeoutError is an OSError."""
 
@@ -58,9 +61,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """
 
     tls: ssl.SSLContext
-    _sessions: list[aiohttp.ClientSession] = field(
-        default_factory=list[aiohttp.ClientSession], init=False, repr=False
-    )
+    _sessions: list[aiohttp.ClientSession] = field(default_factory=list[aiohttp.ClientSession], init=False, repr=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Make one call; see the class for what it raises. Never redirected, never repeated."""
@@ -160,8 +161,7 @@ async def _read(answer: aiohttp.ClientResponse, ends_at: float) -> tuple[bytes, 
 def _response(answer: aiohttp.ClientResponse, raw: bytes, *, complete: bool) -> httpx.Response:
     """Return an answer as httpx has it, decoded here since httpx would inflate it without a bound."""
     body, whole = inflated(raw, answer.headers.get("content-encoding", ""))
-    dropped = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
-    headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in dropped]
+    headers = [(name, value) for name, value in answer.raw_headers if name.lower() not in _NOT_PASSED_ON]
     return httpx.Response(
         answer.status, headers=headers, content=body, extensions={"truncated": not (complete and whole)}
     )

@@ -43,12 +43,7 @@ def checked_base_url(url: str) -> str:
         ValueError: It is no such URL, or carries a user, a query or a fragment.
     """
     parts = urlsplit(url)
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or not url.isascii()
-        or not url.isprintable()
-    ):
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii() or not url.isprintable():
         raise ValueError(f"not an http(s) URL: {parts.scheme}://{parts.hostname or ''}")
     if parts.username is not None or parts.query or parts.fragment or " " in url:
         raise ValueError("a base_url has no user, query, fragment or space: the key goes into api_key")

@@ -109,9 +109,7 @@ def _files(send: Send) -> Iterator[FilePart]:
     """Yield the files in their order."""
     for attachment in send.message.attachments:
         field, filename = _place(attachment)
-        yield FilePart(
-            field=field, filename=filename, content_type=attachment.content_type, content=attachment.content
-        )
+        yield FilePart(field=field, filename=filename, content_type=attachment.content_type, content=attachment.content)
 
 
 def _place(attachment: Attachment) -> tuple[str, str]:

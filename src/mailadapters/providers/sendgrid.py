@@ -89,9 +89,7 @@ def _content(send: Send) -> dict[str, Any]:
     """Return what is sent. SendGrid refuses empty lists and texts, so an empty key is left out."""
     message = send.message
     who = envelope(message)
-    to, cc, bcc = unrepeated(
-        who.to, who.cc, who.bcc
-    )  # a repeat in any of the three refuses the whole request
+    to, cc, bcc = unrepeated(who.to, who.cc, who.bcc)  # a repeat in any of the three refuses the whole request
     people = {"to": _people(to), "cc": _people(cc), "bcc": _people(bcc)}
     content = {
         "personalizations": [_filled(people)],
