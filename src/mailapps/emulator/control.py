@@ -5,8 +5,8 @@
 | `GET/PUT/DELETE /emulator/faults/{provider}` | the script of faults: `{"rules": [...], "seed": 0}` |
 | `GET/PUT/DELETE /emulator/accounts/{provider}` | keys, verified senders and domains it knows |
 | `GET/DELETE /emulator/requests` | the ledger, by `provider`, `email_id`, `verdict`, `after`, `limit` |
-| `GET/DELETE /emulator/inbox` | letters, newest first, by `after`, `limit`, `q` |
-| `GET /emulator/inbox/{id}` | one letter; `…/attachments/{n}` downloads a file of it |
+| `GET/DELETE /emulator/inbox` | messages, newest first, by `after`, `limit`, `q` |
+| `GET /emulator/inbox/{id}` | one message; `…/attachments/{n}` downloads a file of it |
 
 What is wrong with a request is told in a 400 that names the field. There is no CORS, so that no page of
 another site can script faults or read the inbox.
@@ -135,7 +135,7 @@ async def list_letters(request: web.Request) -> web.Response:
     after = _number(request, "after", default=0) or None
     limit = _number(request, "limit", default=50)
     found = inbox.newest(after=after, limit=limit, search=request.query.get("q", ""))
-    return _json({"letters": [_summary(one) for one in found], "count": len(inbox), "dropped": inbox.dropped})
+    return _json({"messages": [_summary(one) for one in found], "count": len(inbox), "dropped": inbox.dropped})
 
 
 async def delete_letters(request: web.Request) -> web.Response:
@@ -154,7 +154,7 @@ async def download(request: web.Request) -> web.Response:
     files = find_letter(request).letter.files
     file = next(islice(files, _in_path(request, "number"), None), None)
     if file is None:
-        raise web.HTTPNotFound(text="This letter has no such file.")
+        raise web.HTTPNotFound(text="This message has no such file.")
     headers = {
         **_SAFE,
         "Content-Type": "application/octet-stream",
@@ -172,7 +172,7 @@ def find_letter(request: web.Request) -> Received:
     """
     received = request.app[EMULATOR].inbox.get(_in_path(request, "id"))
     if received is None:
-        raise web.HTTPNotFound(text="There is no such letter (any more).")
+        raise web.HTTPNotFound(text="There is no such message (any more).")
     return received
 
 

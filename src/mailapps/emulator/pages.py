@@ -73,18 +73,18 @@ _ROW = Template("""<li><a href="/inbox/$id">
 _MISSING = Template("""<main><section class="empty">
 <h1>Not here</h1>
 <p>$text</p>
-<p><a href="/">← All letters</a></p>
+<p><a href="/">← All messages</a></p>
 </section></main>
 """)
 _FRAME = Template("""<h2>HTML</h2>
-<iframe sandbox="" src="/inbox/$id/html" title="The letter as its reader sees it" referrerpolicy="no-referrer"></iframe>
+<iframe sandbox="" src="/inbox/$id/html" title="The message as its reader sees it" referrerpolicy="no-referrer"></iframe>
 """)
 _FILE = Template("""<li>
 <a href="/emulator/inbox/$id/attachments/$number" download>$name</a> <small>$kind, $size</small>
 </li>
 """)
 _LETTER = Template("""<main class="letter">
-<p class="back"><a href="/">← All letters</a></p>
+<p class="back"><a href="/">← All messages</a></p>
 <h1>$subject</h1>
 <dl>$facts</dl>
 $files
@@ -107,7 +107,8 @@ def inbox_page(letters: Sequence[Received], *, total: int, search: str, base: st
     """
     rows = "".join(map(_row, letters))
     body = f'<ol class="letters">{rows}</ol>' if letters else _nothing(search, base)
-    count = f"{len(letters)} of {total} letters" if letters else f"{total} letters"
+    shown = "" if len(letters) == total else f"{len(letters)} of "
+    count = f"{shown}{total} message{'' if total == 1 else 's'}"
     clear = '<button type="button" data-clear hidden>Empty the inbox</button>'
     bar = f'<p class="bar"><span>{count}</span> {clear}</p>'
     newest = letters[0].id if letters else 0
@@ -168,7 +169,7 @@ def _row(received: Received) -> str:
 def _nothing(search: str, base: str) -> str:
     """Return what stands in place of an empty list."""
     if search:
-        told = f"<p>No letter speaks of “{escape(search)}”.</p>"
+        told = f"<p>No message speaks of “{escape(search)}”.</p>"
         return f'<section class="empty"><h1>Nothing found</h1>{told}</section>'
     return _EMPTY.substitute(base=escape(base))
 

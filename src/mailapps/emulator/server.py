@@ -11,9 +11,11 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from msgspec import Struct
 
 from mailadapters.system import SystemClock
@@ -36,8 +38,8 @@ class EmulatorSettings(Struct, frozen=True, kw_only=True):
         port: 0 picks a free one.
         ledger: A file that gets a line of JSON for every request, before it is answered.
         rows: Ledger rows in memory at most; the oldest go.
-        letters: Letters in the inbox at most; the oldest go.
-        letter_bytes: Size of all letters together at most, in bytes.
+        messages: Messages in the inbox at most; the oldest go.
+        message_bytes: Size of all of them together at most, in bytes.
         accounts: What each provider knows of us, by the provider's name.
     """
 
@@ -45,8 +47,8 @@ class EmulatorSettings(Struct, frozen=True, kw_only=True):
     port: int = 8025
     ledger: Path | None = None
     rows: int = ROWS
-    letters: int = LETTERS
-    letter_bytes: int = BYTES
+    messages: int = LETTERS
+    message_bytes: int = BYTES
     accounts: dict[str, Account] = {}
 
 
@@ -67,7 +69,7 @@ class Running(Struct, frozen=True):
 
 def emulator_app(emulator: Emulator) -> web.Application:
     """Return the application that serves an emulator's wire formats, API and pages."""
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[refuse_rebound])
     app[EMULATOR] = emulator
     app.add_routes([*control.routes(), *site.routes(), web.route("*", "/{provider}/{path:.*}", answer_provider_call)])
     return app
@@ -83,9 +85,36 @@ def new_emulator(settings: EmulatorSettings, now: Clock, pause: Pause = asyncio.
         now=now,
         pause=pause,
         ledger=Ledger(limit=settings.rows, path=settings.ledger),
-        inbox=Inbox(limit=settings.letters, max_bytes=settings.letter_bytes),
+        inbox=Inbox(limit=settings.messages, max_bytes=settings.message_bytes),
         accounts=dict(settings.accounts),
     )
+
+
+@web.middleware
+async def refuse_rebound(request: web.Request, answer: Handler) -> web.StreamResponse:
+    """Refuse a request that came over loopback under a foreign name.
+
+    A page of another site can point its own name at 127.0.0.1 and would then read the inbox as its own
+    (DNS rebinding); it cannot point an address or `localhost` anywhere.
+    """
+    here = request.transport and request.transport.get_extra_info("sockname")
+    if here and ip_address(here[0]).is_loopback and not _is_local_name(request.url.host or ""):
+        raise web.HTTPMisdirectedRequest(text="Over loopback the emulator answers to localhost and to addresses only.")
+    return await answer(request)
+
+
+def _is_local_name(host: str) -> bool:
+    """Tell whether a Host means this machine, whoever says it."""
+    return host == "localhost" or host.endswith(".localhost") or _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether a host is an IP address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def answer_provider_call(request: web.Request) -> web.StreamResponse:

@@ -6,7 +6,7 @@ const live = () => document.querySelector("[data-live]");
 async function refresh() {
   if (document.hidden || !live()) return;
   const inbox = await (await fetch("/emulator/inbox?limit=1")).json();
-  const newest = String(inbox.letters[0]?.id ?? 0);
+  const newest = String(inbox.messages[0]?.id ?? 0);
   if (newest === live().dataset.newest || new URLSearchParams(location.search).get("q")) return;
   const page = new DOMParser().parseFromString(await (await fetch("/")).text(), "text/html");
   live().replaceWith(page.querySelector("[data-live]"));
