@@ -1,0 +1,77 @@
+"""The only clock, the only dice and the only source of ids."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import uuid_utils
+
+from mailcore.identity import base32hex
+from mailcore.lifecycle import EmailId
+
+SAMPLED_EVERY: Final = 30.0
+"""Seconds for which one sample of the wall clock is believed."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TOKEN_BYTES: Final = 15  # 24 characters of base32hex, and no two alike in any life
+
+
+class SystemClock:
+    """The host's time, sampled every 30 s and advanced by the monotonic clock in between.
+
+    So a wall clock that jumps and jumps back, or is set while an attempt runs, changes nothing for a while,
+    and then all comparisons at once. All processes on a host share it.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._sample()
+
+    def now(self) -> datetime:
+        since = self._monotonic() - self._sampled_at
+        if since >= SAMPLED_EVERY:
+            since = self._sample()
+        return _EPOCH + timedelta(milliseconds=int((self._sampled + since) * 1000))
+
+    def monotonic(self) -> float:
+        return self._monotonic()
+
+    def _sample(self) -> float:
+        """Look at the wall clock; return the seconds since then, which are none."""
+        self._sampled = self._wall()
+        self._sampled_at = self._monotonic()
+        return 0.0
+
+
+def new_clock() -> SystemClock:
+    """Return a clock that starts from the host's time now."""
+    return SystemClock()
+
+
+def draw() -> float:
+    """Return a uniform draw from [0, 1)."""
+    return secrets.randbits(53) * 2.0**-53
+
+
+def new_email_id() -> EmailId:
+    """Return an id that nobody has: `em_` and a UUIDv7, so that ids sort as they were made."""
+    return f"em_{base32hex(uuid_utils.uuid7().bytes)}"
+
+
+def new_request_id() -> str:
+    """Return a name for one request: `req_` and a UUIDv7."""
+    return f"req_{base32hex(uuid_utils.uuid7().bytes)}"
+
+
+def new_token() -> str:
+    """Return a text that nobody can guess or make again: 24 characters."""
+    return base32hex(secrets.token_bytes(_TOKEN_BYTES))

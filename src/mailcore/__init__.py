@@ -1,0 +1,117 @@
+"""mailcore: hand it a message, and one of several e-mail providers takes it.
+
+Everything named here is public; nothing else is, but `mailcore.provider` (for authors of providers) and
+`mailcore.testing` (for tests). The names load when they are first used, so that `import mailcore` stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mailcore.appeal import Resolution
+    from mailcore.assembly import open  # noqa: A004 - `mailcore.open` reads like the built-in that it resembles
+    from mailcore.errors import (
+        ConflictError,
+        EmailNotFoundError,
+        InvalidMessageError,
+        KeyReusedError,
+        MailError,
+        NoProviderCanCarryError,
+        Problem,
+        QueueUnavailableError,
+        SettingsError,
+        StaleEmailError,
+        StoreUnavailableError,
+        UnavailableError,
+    )
+    from mailcore.lifecycle import Attempt, Email, Reason, Status
+    from mailcore.mailer import Explanation, Mailer
+    from mailcore.message import Address, Attachment, Lane, Message, OnUnknown
+    from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown
+    from mailcore.plan import Rules
+    from mailcore.ports import Added, Page, Query
+
+_HOMES = {
+    "appeal": ["Resolution"],
+    "assembly": ["open"],
+    "errors": [
+        "ConflictError",
+        "EmailNotFoundError",
+        "InvalidMessageError",
+        "KeyReusedError",
+        "MailError",
+        "NoProviderCanCarryError",
+        "Problem",
+        "QueueUnavailableError",
+        "SettingsError",
+        "StaleEmailError",
+        "StoreUnavailableError",
+        "UnavailableError",
+    ],
+    "lifecycle": ["Attempt", "Email", "Reason", "Status"],
+    "mailer": ["Explanation", "Mailer"],
+    "message": ["Address", "Attachment", "Lane", "Message", "OnUnknown"],
+    "outcome": ["Accepted", "Deferred", "Misconfigured", "Outcome", "Rejected", "Scope", "Throttled", "Unknown"],
+    "plan": ["Rules"],
+    "ports": ["Added", "Page", "Query"],
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Accepted",
+    "Added",
+    "Address",
+    "Attachment",
+    "Attempt",
+    "ConflictError",
+    "Deferred",
+    "Email",
+    "EmailNotFoundError",
+    "Explanation",
+    "InvalidMessageError",
+    "KeyReusedError",
+    "Lane",
+    "MailError",
+    "Mailer",
+    "Message",
+    "Misconfigured",
+    "NoProviderCanCarryError",
+    "OnUnknown",
+    "Outcome",
+    "Page",
+    "Problem",
+    "Query",
+    "QueueUnavailableError",
+    "Reason",
+    "Rejected",
+    "Resolution",
+    "Rules",
+    "Scope",
+    "SettingsError",
+    "StaleEmailError",
+    "Status",
+    "StoreUnavailableError",
+    "Throttled",
+    "UnavailableError",
+    "Unknown",
+    "open",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module when it is first used.
+
+    Raises:
+        AttributeError: There is no such public name.
+    """
+    if name not in _HOME_OF:
+        message = f"module 'mailcore' has no attribute '{name}'"
+        raise AttributeError(message)
+    return getattr(import_module(f"mailcore.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

@@ -1,0 +1,258 @@
+"""Puts an engine together from its parts, and finds those parts by entry points.
+
+`open` is how a program uses mailcore as a library. The core imports no adapter: stores, queues, providers,
+strategies and the system's clock come from whatever distribution offers them under these groups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from importlib.metadata import entry_points
+from typing import Annotated, Literal, Protocol, cast, runtime_checkable
+
+from msgspec import Meta, Struct, ValidationError, convert
+
+from mailcore.addresses import parse
+from mailcore.courier import Courier
+from mailcore.engine import Engine, Pace
+from mailcore.errors import Problem, SettingsError
+from mailcore.lifecycle import EmailId
+from mailcore.mailer import Mailer
+from mailcore.message import Address, Lane
+from mailcore.plan import Rules
+from mailcore.ports import (
+    Clock,
+    Configured,
+    Draw,
+    EmailStore,
+    NewId,
+    Ports,
+    Provider,
+    ProviderHealth,
+    WakeUpQueue,
+    Watch,
+    look_away,
+)
+from mailcore.records import Records
+from mailcore.roster import Roster
+
+Run = Literal["all", "submit"]
+"""`all` sends from this process; `submit` leaves that to workers elsewhere."""
+
+Offer = Callable[[Sequence[EmailId], Lane], None]
+
+
+class System(Protocol):
+    """What the group ``mailcore.systems`` offers: the only source of time, dice and ids."""
+
+    new_clock: Callable[[], Clock]
+    draw: Draw
+    new_email_id: NewId
+    new_token: Callable[[], str]
+
+
+@runtime_checkable
+class SharesHealth(Protocol):
+    """A store whose file or server also keeps the providers' health for all processes that use it."""
+
+    @property
+    def health(self) -> ProviderHealth:
+        """The shared health."""
+        ...
+
+
+@runtime_checkable
+class DeliversHere(Protocol):
+    """A queue of this process alone, that hands its wake-ups straight to the engine."""
+
+    def connect(self, offer: Offer) -> None:
+        """Hand every wake-up from now on to `offer`."""
+        ...
+
+
+class Share(Struct, frozen=True, kw_only=True):
+    """How much of the mail a provider should take."""
+
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    max_per_second: Annotated[float, Meta(gt=0)] | None = None
+
+
+SPARE = timedelta(seconds=5)
+"""What an engine gets on top of the call deadline to end what it has begun."""
+
+Connect = Callable[[str, Mapping[str, object], Callable[[], datetime]], Provider]
+"""What the group ``mailcore.providers`` offers: name, settings and clock to a provider. SettingsError if wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembled:
+    """An engine, ready to run."""
+
+    mailer: Mailer
+    engine: Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What may be set of an engine beyond its parts.
+
+    Attributes:
+        rules: The numbers that decisions go by.
+        pace: How much is done at once.
+        watch: Is told of everything that happens; must be quick.
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    pace: Pace = field(default_factory=Pace)
+    watch: Watch = look_away
+
+
+def assembled(ports: Ports, tuning: Tuning, default_from: Address | None = None) -> Assembled:
+    """Return mailer and engine around the same ports; a queue of this process is connected to the engine."""
+    rules, pace = tuning.rules, tuning.pace
+    roster = Roster(ports=ports, rules=rules, slots=pace.slots)
+    records = Records(ports=ports)
+    courier = Courier(ports=ports, rules=rules, roster=roster, records=records)
+    engine = Engine(courier=courier, pace=pace)
+    if isinstance(ports.queue, DeliversHere):
+        ports.queue.connect(engine.offer)
+    mailer = Mailer(ports=ports, rules=rules, records=records, roster=roster, default_from=default_from)
+    return Assembled(mailer=mailer, engine=engine)
+
+
+def found(group: str, name: str) -> object:
+    """Load what a distribution offers under a name.
+
+    Raises:
+        SettingsError: Nobody offers it; the text lists what there is.
+    """
+    offered = {point.name: point for point in entry_points(group=group)}
+    if name not in offered:
+        message = (
+            f"no {group.removeprefix('mailcore.')} entry is called '{name}'; there are: {', '.join(sorted(offered))}"
+        )
+        raise SettingsError(message)
+    try:
+        return offered[name].load()
+    except ImportError as error:
+        message = (
+            f"'{name}' needs a library that is not installed ({error.name}): pip install 'mailcore-engine[{name}]'"
+        )
+        raise SettingsError(message) from error
+
+
+@asynccontextmanager
+async def open(  # noqa: A001 - `mailcore.open` reads like the built-in that it resembles
+    store: str,
+    *,
+    providers: Sequence[Configured | Mapping[str, object]],
+    default_from: str | None = None,
+    run: Run = "all",
+    queue: str = "memory://",
+    tuning: Tuning | None = None,
+) -> AsyncGenerator[Mailer]:
+    """Open an engine inside this program, and close it politely.
+
+    Args:
+        store: Where the e-mails are, such as ``sqlite:///mail.db``.
+        providers: Ready ones as Configured, or their settings as in mailcore.toml:
+            ``{"kind": "sendgrid", "api_key": "…"}``, with `name`, `weight` and `max_per_second` if wanted.
+        default_from: The author of messages that name none.
+        run: `all` sends from this process; `submit` leaves that to workers elsewhere.
+        queue: How workers are woken up.
+        tuning: Rules, pace and watcher.
+
+    Raises:
+        SettingsError: Something is missing, unknown or wrong.
+        StoreUnavailableError: The store cannot be opened.
+    """
+    tuning = tuning or Tuning()
+    async with AsyncExitStack() as stack:
+        ports = _ports(store, queue, providers, tuning.watch)
+        stack.push_async_callback(ports.store.aclose)
+        stack.push_async_callback(ports.queue.aclose)
+        for one in ports.providers:
+            stack.push_async_callback(one.provider.aclose)
+        parts = assembled(ports, tuning, author(default_from))
+        if run == "all":
+            await stack.enter_async_context(running(parts.engine))
+        yield parts.mailer
+
+
+def author(default_from: str | None) -> Address | None:
+    """Return the author of messages that name none.
+
+    Raises:
+        SettingsError: It is not an address.
+    """
+    address = parse(default_from, "/from") if default_from else None
+    if isinstance(address, Problem):
+        message = f"default_from: {address.detail}"
+        raise SettingsError(message)
+    return address
+
+
+@asynccontextmanager
+async def running(engine: Engine) -> AsyncGenerator[None]:
+    """Run an engine in the background; on leaving, let it end what it has begun."""
+    task = asyncio.get_running_loop().create_task(engine.run())
+    try:
+        yield
+    finally:
+        await engine.stop(engine.courier.rules.call_deadline + SPARE)
+        await task
+
+
+def _ports(store: str, queue: str, providers: Sequence[Configured | Mapping[str, object]], watch: Watch) -> Ports:
+    """Return the ports that the urls and settings name."""
+    system = cast("System", found("mailcore.systems", "default"))
+    clock = system.new_clock()
+    opened = cast("EmailStore", _by_url("mailcore.stores", store))
+    wakes = cast("WakeUpQueue", _by_url("mailcore.queues", queue))
+    shared = next((part for part in (wakes, opened) if isinstance(part, SharesHealth)), None)
+    if shared is None:
+        message = f"neither {store} nor {queue} can share the providers' health"
+        raise SettingsError(message)
+    return Ports(
+        store=opened,
+        queue=wakes,
+        health=shared.health,
+        providers=tuple(configured(one, clock) for one in providers),
+        clock=clock,
+        draw=system.draw,
+        new_id=system.new_email_id,
+        new_token=system.new_token,
+        sleep=asyncio.sleep,
+        watch=watch,
+    )
+
+
+def _by_url(group: str, url: str) -> object:
+    """Open what a url names, by its scheme."""
+    make = cast("Callable[[str], object]", found(group, url.partition(":")[0]))
+    return make(url)
+
+
+def configured(one: Configured | Mapping[str, object], clock: Clock) -> Configured:
+    """Return a provider ready to use, from its settings if that is what it is given as.
+
+    Raises:
+        SettingsError: The kind is unknown, or a setting is missing, unknown or wrong.
+    """
+    if isinstance(one, Configured):
+        return one
+    known = {"kind", "name", "weight", "max_per_second"}
+    own = {key: value for key, value in one.items() if key not in known}
+    kind = str(one.get("kind", ""))
+    connect = cast("Connect", found("mailcore.providers", kind))
+    try:
+        share = convert({key: one[key] for key in ("weight", "max_per_second") if key in one}, Share)
+    except ValidationError as error:
+        message = f"provider '{one.get('name', kind)}': {error}"
+        raise SettingsError(message) from error
+    provider = connect(str(one.get("name", kind)), own, clock.now)
+    return Configured(provider=provider, weight=share.weight, max_per_second=share.max_per_second)

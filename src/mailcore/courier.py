@@ -1,0 +1,225 @@
+"""Carries one e-mail to the providers: claims it, calls, records what came of it, and goes on to the next.
+
+This is shell: it asks the pure modules what to do, does it, and saves. Whatever it holds in memory may be lost at
+any await: the attempt is in the store before the call, and its lease tells the others when to take over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mailcore.dispatch import Transition, carried_out, put_back, record_outcome, settle_late
+from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
+from mailcore.events import Event, Happening
+from mailcore.lifecycle import Attempt, Email, EmailId, Reason, Status
+from mailcore.message import Lane
+from mailcore.outcome import Outcome, Rejected, Unknown
+from mailcore.plan import Begin, Plan, Rules, Skip, Wait, plan_attempt, recovered
+from mailcore.ports import Due, Ports, Provider
+from mailcore.provider import Send
+from mailcore.records import Decide, Records
+from mailcore.roster import Roster, room_for
+
+
+class Carried(StrEnum):
+    """What became of a wake-up."""
+
+    NOTHING = "nothing"
+    DONE = "done"
+    NEEDS_SOLO = "needs_solo"
+
+
+class Claim(Struct, frozen=True):
+    """An attempt that is this process's to make, and since when by its monotonic clock, in seconds."""
+
+    email: Email
+    attempt: Attempt
+    began: float
+
+
+@dataclass(kw_only=True)
+class Courier:
+    """Makes attempts, one e-mail at a time and any number of e-mails at once.
+
+    Attributes:
+        stopping: No new attempt begins; what is under way ends.
+    """
+
+    ports: Ports
+    rules: Rules
+    roster: Roster
+    records: Records
+    stopping: bool = field(default=False)
+
+    async def attempt(self, email_id: EmailId, *, solo: bool = False) -> Carried:
+        """Do for an e-mail whatever is to be done now: attempts until it is settled or has to wait.
+
+        Args:
+            email_id: Any id; an unknown one is told to the watcher.
+            solo: Nothing else is retried after a crash in this process at the same time.
+
+        Raises:
+            StoreUnavailableError: The store did not answer; the e-mail is found again by its lease or due time.
+        """
+        try:
+            email = await self.ports.store.get(email_id)
+        except EmailNotFoundError:
+            self.ports.watch(Event(what=Happening.STRANGE_WAKE_UP, email_id=email_id[:64]))
+            return Carried.NOTHING
+        began = self.ports.clock.monotonic()
+        email = recovered(email, self.ports.clock.now())
+        plan = await self._plan(email)
+        if isinstance(plan, Skip) or (self.stopping and isinstance(plan, Begin)):
+            return Carried.NOTHING
+        if isinstance(plan, Begin) and plan.solo and not solo:
+            return Carried.NEEDS_SOLO
+        claim = await self._claim(email, plan, began)
+        while claim:
+            claim = await self._try_once(claim)
+        return Carried.DONE
+
+    async def _claim(self, email: Email, plan: Plan, began: float) -> Claim | None:
+        """Save a plan; return the claim if it was an attempt and nobody else was first."""
+        transition = carried_out(email, plan, self.rules, self.ports.clock.now())
+        self.ports.crash_point("before_claim")
+        try:
+            saved = await self.records.save(email, transition)
+        except StaleEmailError:
+            await self._lost(email, transition)
+            return None
+        self.ports.crash_point("after_claim")
+        return Claim(saved, saved.open_attempt, began) if saved.open_attempt else None
+
+    async def _lost(self, email: Email, transition: Transition) -> None:
+        """Tell that another worker was first, and give back what the attempt had taken."""
+        self.ports.watch(Event(what=Happening.STALE_SAVE, email_id=email.id))
+        if attempt := transition.email.open_attempt:
+            await self.roster.release(email, attempt)
+
+    async def _plan(self, email: Email) -> Plan:
+        """Return what to do, with a provider's permit, pace or budget already taken if it is an attempt."""
+        views = await self.roster.views()
+        for _ in range(len(views) + 1):
+            plan = plan_attempt(email, views, self.rules, self.ports.clock.now(), self.ports.draw())
+            if not isinstance(plan, Begin):
+                return plan
+            admission = await self.roster.admit(email, plan)
+            standing = admission.standing
+            if admission.granted:
+                return replace(plan, generation=standing.generation, probe=standing.probe)
+            if admission.reserved_at:
+                until = min(admission.reserved_at, email.give_up_at)
+                return Wait(until=until, reason=Reason.RESERVED, reserved=plan.provider)
+            views = tuple(replace(one, standing=standing) if one.name == plan.provider else one for one in views)
+        return Wait(until=self.ports.clock.now() + timedelta(seconds=1), reason=Reason.NO_PROVIDER)
+
+    async def _try_once(self, claim: Claim) -> Claim | None:
+        """Make an attempt that is claimed; return the claim of the next one after a clean failure.
+
+        Never calls later than the lease's end minus the call deadline, by this process's own monotonic clock:
+        a worker that was paused must not send what another may have taken over.
+        """
+        called = self.ports.clock.monotonic()
+        late = called - claim.began > (self.rules.lease - self.rules.call_deadline).total_seconds()
+        if late or self.stopping:
+            await self._give_back(claim)
+            return None
+        try:
+            outcome = await self._call(claim.email, claim.attempt)
+        except StoreUnavailableError:
+            await self._give_back(claim)
+            return None
+        latency = timedelta(seconds=round(self.ports.clock.monotonic() - called, 6))
+        self.ports.crash_point("after_answer")
+        await self.roster.report(claim.email, claim.attempt, outcome, latency)
+        return await self._record(claim, outcome, latency)
+
+    async def _give_back(self, claim: Claim) -> None:
+        """Put an e-mail back whose attempt sent nothing."""
+
+        def again(fresh: Email) -> Transition | None:
+            mine = fresh.open_attempt and fresh.open_attempt.n == claim.attempt.n
+            return put_back(fresh, self.ports.clock.now()) if mine else None
+
+        await self.roster.release(claim.email, claim.attempt)
+        await self.records.insist(claim.email, put_back(claim.email, self.ports.clock.now()), again)
+
+    async def _call(self, email: Email, attempt: Attempt) -> Outcome:
+        """Hand the message to the provider and return what came of it."""
+        try:
+            message = await self.ports.store.content(email.id)
+        except EmailNotFoundError:
+            return Rejected(code="content_gone", detail="the content of this e-mail is not stored any more")
+        send = Send(message=message, email_id=email.id, key=attempt.key, deadline=self.rules.call_deadline)
+        self.roster.in_flight[attempt.provider] += 1
+        try:
+            return await self._provider(attempt.provider).send(send)
+        except Exception as error:  # noqa: BLE001 - a provider of a third party must not take the worker down
+            self.ports.watch(Event(what=Happening.PROVIDER_RAISED, email_id=email.id, note=type(error).__name__))
+            return Unknown(code="provider_raised", detail=f"the provider's code raised {type(error).__name__}")
+        finally:
+            self.roster.in_flight[attempt.provider] -= 1
+
+    def _provider(self, name: str) -> Provider:
+        """Return a configured provider."""
+        return next(one.provider for one in self.ports.providers if one.provider.name == name)
+
+    async def _record(self, claim: Claim, outcome: Outcome, latency: timedelta) -> Claim | None:
+        """Save what came of an attempt, together with the next attempt after a clean failure."""
+        began = self.ports.clock.monotonic()
+        transition = record_outcome(claim.email, outcome, self.rules, self.ports.clock.now(), latency)
+        if _between(transition.email):
+            transition = await self._failed_over(transition.email)
+        self.ports.crash_point("before_finish")
+        saved = await self.records.insist(claim.email, transition, self._again(claim, outcome, latency))
+        self.ports.crash_point("after_finish")
+        ended = next(one for one in transition.email.attempts if one.n == claim.attempt.n)
+        self.ports.watch(Event(what=Happening.ATTEMPTED, email_id=claim.email.id, email=saved, attempt=ended))
+        return Claim(saved, saved.open_attempt, began) if saved and saved.open_attempt else None
+
+    async def _failed_over(self, email: Email) -> Transition:
+        """Return what follows a clean failure: the next provider at once, or a wait."""
+        plan = await self._plan(email)
+        if self.stopping and isinstance(plan, Begin):
+            plan = Wait(until=self.ports.clock.now(), reason=Reason.STOPPED)
+        return carried_out(email, plan, self.rules, self.ports.clock.now())
+
+    def _again(self, claim: Claim, outcome: Outcome, latency: timedelta) -> Decide:
+        """Return how to record an outcome on an e-mail that somebody else has saved meanwhile.
+
+        There a clean failure waits for the next wake-up instead of failing over: a permit cannot be asked for here.
+        """
+
+        def decide(fresh: Email) -> Transition | None:
+            now = self.ports.clock.now()
+            if fresh.open_attempt is None or fresh.open_attempt.n != claim.attempt.n:
+                return settle_late(fresh, claim.attempt.n, outcome, now, latency)
+            transition = record_outcome(fresh, outcome, self.rules, now, latency)
+            if not _between(transition.email):
+                return transition
+            plan = plan_attempt(transition.email, self.roster.latest, self.rules, now, self.ports.draw())
+            due_now = Wait(until=now, reason=Reason.NO_PROVIDER)
+            return carried_out(transition.email, due_now if isinstance(plan, Begin) else plan, self.rules, now)
+
+        return decide
+
+    async def due(self, lane: Lane, room: int, hide_for: timedelta) -> Sequence[EmailId]:
+        """Return e-mails of a lane that are due, no more than there is room for and than providers take now."""
+        views = await self.roster.views()
+        open_to = frozenset(view.name for view in views if view.standing.obstacle is None)
+        limit = min(room, room_for(views)) if open_to else room
+        if limit < 1:
+            return ()
+        due = Due(lane=lane, limit=limit, hide_for=hide_for, open_to=open_to)
+        return await self.ports.store.take_due(self.ports.clock.now(), due)
+
+
+def _between(email: Email) -> bool:
+    """Whether a clean failure left the e-mail between two attempts."""
+    return email.status is Status.SENDING and email.open_attempt is None

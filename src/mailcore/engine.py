@@ -1,0 +1,188 @@
+"""Runs a courier for many e-mails at once: bounded slots, lanes, refills from the store, and a polite stop.
+
+Wake-ups are offered by a queue; whenever slots are free and no wake-up waits, due e-mails are taken from the store
+itself. So delivery needs neither a queue nor a scheduler to be alive, and a wake-up that is dropped loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from mailcore.courier import Carried, Courier
+from mailcore.errors import MailError, StoreUnavailableError
+from mailcore.events import Event, Happening
+from mailcore.lifecycle import EmailId
+from mailcore.message import Lane
+
+BUFFERED = 10_000
+"""How many wake-ups of a lane wait for a slot; those beyond are dropped and found in the store when due."""
+
+SOLO = 1_000
+"""How many e-mails wait to be retried after a crash; those beyond are found again by their lease."""
+
+HIDE_FOR = timedelta(seconds=5)
+"""How long an e-mail that this engine took from the store is not offered to other workers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How much an engine does at once, and how often it looks into the store.
+
+    Attributes:
+        slots: How many e-mails are under way at most.
+        bulk_share: The share of the slots that the bulk lane may hold.
+        poll: How long an idle engine waits before it looks into the store again.
+    """
+
+    slots: int = 256
+    bulk_share: float = 0.5
+    poll: timedelta = timedelta(milliseconds=500)
+
+    def room(self, lane: Lane, free: int, bulk_under_way: int) -> int:
+        """Return how many more e-mails of a lane may start."""
+        if lane is not Lane.BULK:
+            return free
+        return min(free, max(1, int(self.slots * self.bulk_share)) - bulk_under_way)
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """Bounded concurrency around a courier."""
+
+    courier: Courier
+    pace: Pace = field(default_factory=Pace)
+    _waiting: dict[Lane, deque[EmailId]] = field(default_factory=lambda: {lane: deque() for lane in Lane})
+    _known: set[EmailId] = field(default_factory=set[EmailId])
+    _under_way: dict[EmailId, Lane] = field(default_factory=dict[EmailId, Lane])
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
+    _solo: deque[EmailId] = field(default_factory=deque[EmailId])
+    _solo_busy: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, email_ids: Sequence[EmailId], lane: Lane) -> None:
+        """Take wake-ups. One that is known already, or that finds the buffer full, is dropped."""
+        waiting = self._waiting[lane]
+        for email_id in email_ids:
+            if email_id in self._known or len(waiting) >= BUFFERED:
+                continue
+            self._known.add(email_id)
+            waiting.append(email_id)
+        self._changed.set()
+
+    @property
+    def free(self) -> int:
+        """How many slots are free."""
+        return self.pace.slots - len(self._under_way)
+
+    async def run(self) -> None:
+        """Carry e-mails until `stop` is called."""
+        while not self.courier.stopping:
+            self._changed.clear()
+            self._start_waiting()
+            if self.free and not any(self._waiting.values()) and await self._refill():
+                continue
+            await self._idle()
+
+    async def _idle(self) -> None:
+        """Wait for a wake-up, a free slot or the next look into the store."""
+        try:
+            async with asyncio.timeout(self.pace.poll.total_seconds()):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _start_waiting(self) -> None:
+        """Start what waits, the most urgent lane first, as far as there are slots."""
+        for lane in Lane:
+            waiting = self._waiting[lane]
+            for _ in range(min(self._room(lane), len(waiting))):
+                self._start(waiting.popleft(), lane)
+
+    def _room(self, lane: Lane) -> int:
+        """Return how many more e-mails of a lane may start."""
+        bulk = sum(other is Lane.BULK for other in self._under_way.values()) if lane is Lane.BULK else 0
+        return max(0, self.pace.room(lane, self.free, bulk))
+
+    async def _refill(self) -> int:
+        """Start due e-mails from the store; return how many there were."""
+        found = 0
+        for lane in Lane:
+            room = self._room(lane)
+            for email_id in await self._due(lane, room) if room else ():
+                found += 1
+                if email_id not in self._known:
+                    self._known.add(email_id)
+                    self._start(email_id, lane)
+        return found
+
+    async def _due(self, lane: Lane, room: int) -> Sequence[EmailId]:
+        """Return due e-mails; none while the store does not answer."""
+        try:
+            return await self.courier.due(lane, room, HIDE_FOR)
+        except StoreUnavailableError as error:
+            self._tell(Happening.STORE_FAILED, "", error)
+            return ()
+
+    def _start(self, email_id: EmailId, lane: Lane) -> None:
+        """Give an e-mail a slot."""
+        self._under_way[email_id] = lane
+        task = asyncio.get_running_loop().create_task(self._carry(email_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, email_id: EmailId) -> None:
+        """Carry an e-mail, and free its slot whatever happens."""
+        try:
+            carried = await self.courier.attempt(email_id)
+        except MailError as error:
+            self._tell(Happening.STORE_FAILED, email_id, error)
+            carried = Carried.NOTHING
+        finally:
+            del self._under_way[email_id]
+            self._known.discard(email_id)
+            self._changed.set()
+        if carried is Carried.NEEDS_SOLO:
+            self._queue_solo(email_id)
+
+    def _queue_solo(self, email_id: EmailId) -> None:
+        """Line an e-mail up whose last worker died: one at a time, so that a poisonous one charges no neighbours."""
+        if len(self._solo) < SOLO and email_id not in self._solo:
+            self._solo.append(email_id)
+        if not self._solo_busy:
+            self._solo_busy = True
+            task = asyncio.get_running_loop().create_task(self._carry_solo())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _carry_solo(self) -> None:
+        """Carry the lined-up e-mails one after the other."""
+        try:
+            while self._solo and not self.courier.stopping:
+                email_id = self._solo.popleft()
+                try:
+                    await self.courier.attempt(email_id, solo=True)
+                except MailError as error:
+                    self._tell(Happening.STORE_FAILED, email_id, error)
+        finally:
+            self._solo_busy = False
+
+    async def stop(self, within: timedelta) -> bool:
+        """Begin nothing new, let what is under way end, and return whether it all ended in time.
+
+        What did not is cancelled: its attempts have no known outcome, and their leases tell so.
+        """
+        self.courier.stopping = True
+        self._changed.set()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=within.total_seconds())
+        late = [task for task in self._tasks if task.cancel()]
+        await asyncio.gather(*late, return_exceptions=True)
+        return not late
+
+    def _tell(self, what: Happening, email_id: EmailId, error: MailError) -> None:
+        """Tell the watcher what the engine lives with."""
+        self.courier.ports.watch(Event(what=what, email_id=email_id, note=f"{type(error).__name__}: {error}"))

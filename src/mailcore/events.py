@@ -1,0 +1,41 @@
+"""What a watcher is told: everything that happens to e-mails, and every failure that mailcore lives with."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from mailcore.lifecycle import Attempt, Email, EmailId
+
+
+class Happening(StrEnum):
+    """What a watcher is told of. A closed list: metrics and logs go by it."""
+
+    SUBMITTED = "submitted"
+    CHANGED = "changed"
+    ATTEMPTED = "attempted"
+    STALE_SAVE = "stale_save"
+    SETTLED_LATE = "settled_late"
+    WAKE_UP_LOST = "wake_up_lost"
+    BURIAL_LOST = "burial_lost"
+    STRANGE_WAKE_UP = "strange_wake_up"
+    STORE_FAILED = "store_failed"
+    HEALTH_FAILED = "health_failed"
+    PROVIDER_RAISED = "provider_raised"
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that a watcher may log, count or pass on. Carries ids and never addresses or content.
+
+    Attributes:
+        email: The record as saved, where there is one.
+        attempt: The attempt that just ended, for ATTEMPTED.
+        note: What went wrong, for the failures.
+    """
+
+    what: Happening
+    email_id: EmailId
+    email: Email | None = None
+    attempt: Attempt | None = None
+    note: str = ""

@@ -1,0 +1,290 @@
+"""The life of an e-mail: its record, its statuses and every way from one to the next.
+
+Two rules for this file. The table TRANSITIONS is the only place that says which status may follow which;
+`moved` is the only function that changes a status, and it refuses whatever the table does not list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mailcore.message import Lane, OnUnknown
+from mailcore.outcome import Verdict
+from mailcore.provider import Needs
+
+EmailId = str
+
+
+class Status(StrEnum):
+    """Where an e-mail is."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    SENDING = "sending"
+    RETRYING = "retrying"
+    HELD = "held"
+    SENT = "sent"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Reason(StrEnum):
+    """Why an e-mail is where it is. A closed list: pages, metrics and filters go by it."""
+
+    ACCEPTED = "accepted"
+    ATTEMPT = "attempt"
+    FAILOVER = "failover"
+    ROUND_FAILED = "round_failed"
+    NO_PROVIDER = "no_provider"
+    RESERVED = "reserved"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    WORKER_DIED = "worker_died"
+    STOPPED = "stopped"
+    LATE_ANSWER = "late_answer"
+    RESOLVED = "resolved"
+    REDRIVEN = "redriven"
+    WITHDRAWN = "withdrawn"
+    REJECTED = "rejected"
+    GAVE_UP = "gave_up"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
+    CRASH_LOOP = "crash_loop"
+    UNRESOLVED = "unresolved"
+
+
+S = Status
+# A queued e-mail becomes sent only after a redrive: when an attempt of the former series turns out to be accepted.
+TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = MappingProxyType(
+    {
+        S.SCHEDULED: frozenset({S.SENDING, S.RETRYING, S.FAILED, S.CANCELLED}),
+        S.QUEUED: frozenset({S.SENDING, S.RETRYING, S.FAILED, S.CANCELLED, S.SENT}),
+        S.SENDING: frozenset({S.SENDING, S.SENT, S.RETRYING, S.HELD, S.FAILED, S.CANCELLED, S.QUEUED}),
+        S.RETRYING: frozenset({S.SENDING, S.RETRYING, S.HELD, S.FAILED, S.CANCELLED, S.SENT}),
+        S.HELD: frozenset({S.SENT, S.RETRYING, S.FAILED, S.CANCELLED}),
+        S.SENT: frozenset(),
+        S.FAILED: frozenset({S.QUEUED, S.SENT}),
+        S.CANCELLED: frozenset(),
+    }
+)
+SETTLED: Final = frozenset({S.SENT, S.FAILED, S.CANCELLED})
+WAITING: Final = frozenset({S.SCHEDULED, S.QUEUED, S.RETRYING, S.HELD})
+BURIED: Final = frozenset(
+    {Reason.REJECTED, Reason.GAVE_UP, Reason.EXPIRED, Reason.SUPPRESSED, Reason.CRASH_LOOP, Reason.UNRESOLVED}
+)
+KEPT: Final = 64
+"""How many attempts and how many history entries an e-mail keeps in full."""
+
+
+class PassedOver(Struct, frozen=True):
+    """A provider that was not chosen, and why."""
+
+    provider: str
+    reason: str
+
+
+class Why(Struct, frozen=True, kw_only=True):
+    """Why an attempt went to its provider.
+
+    Attributes:
+        strategy: The strategy's name.
+        because: Its reason in one sentence, with the numbers.
+        passed_over: The other providers, in configured order.
+    """
+
+    strategy: str
+    because: str
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One try at one provider, recorded when it starts.
+
+    Attributes:
+        n: 1 for the e-mail's first attempt ever; never used again.
+        key: What the provider may deduplicate by.
+        round: The e-mail's `rounds` when it started.
+        generation: The breaker's generation at its admission.
+        probe: It tries out a provider whose breaker is half-open; its failure costs the e-mail nothing.
+        deduped: It repeats an unknown attempt at a provider that recognises repeats.
+        repeat_at: The provider asked not to see this e-mail again before then.
+        code: The outcome's code.
+        detail: The outcome's text, scrubbed.
+    """
+
+    n: int
+    provider: str
+    key: str
+    round: int
+    started_at: datetime
+    generation: int = 0
+    probe: bool = False
+    deduped: bool = False
+    why: Why
+    finished_at: datetime | None = None
+    outcome: Verdict | None = None
+    code: str | None = None
+    detail: str = ""
+    provider_id: str | None = None
+    latency: timedelta | None = None
+    repeat_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether its outcome is still to come."""
+        return self.outcome is None
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One line of an e-mail's history."""
+
+    at: datetime
+    status: Status
+    reason: Reason
+    note: str = ""
+
+
+class Email(Struct, frozen=True, kw_only=True):
+    """Our record of one message on its way; small, for the message itself is stored apart.
+
+    Attributes:
+        version: Raised by one with every save; what compare-and-set compares.
+        saved_by: A token unique to the latest save, for telling whose save won.
+        fingerprint: Of the message as written; tells a repeat from a reused key.
+        series_at: When the present series began: acceptance, or the latest redrive.
+        give_up_at: When it is given up whatever happens: the lane's age, or `expires_at` if that is sooner.
+        due_at: When a waiting e-mail is due; None unless it waits.
+        lease_until: Until when the open attempt's worker alone may act.
+        hold_until: When a held e-mail is given up as unresolved.
+        blocked_on: The providers that it waits for, sorted; empty if it waits for time alone.
+        reserved: The provider at which pace and budget were reserved for the next attempt.
+        refused_by: Providers at which this From is not set up.
+        attempts: The latest, oldest first; `folded` older ones are only counted.
+        rounds: Passes over the candidates that ended without success, in this series.
+        crashes: Attempts whose worker died, in this series.
+        unknowns: Attempts whose outcome nobody knows, in this series; deduplicated repeats apart.
+        possibly_sent: Some attempt's outcome is unknown.
+        possible_duplicate: An attempt was made after an unknown one, at a provider that could not tell.
+    """
+
+    id: EmailId
+    tenant: str
+    version: int
+    saved_by: str
+    fingerprint: str
+    status: Status
+    reason: Reason
+    lane: Lane
+    created_at: datetime
+    updated_at: datetime
+    series_at: datetime
+    give_up_at: datetime
+    settled_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    due_at: datetime | None = None
+    lease_until: datetime | None = None
+    hold_until: datetime | None = None
+    blocked_on: tuple[str, ...] = ()
+    reserved: str | None = None
+    refused_by: tuple[str, ...] = ()
+    on_unknown: OnUnknown = OnUnknown.RETRY
+    needs: Needs
+    recipients: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = {}
+    attempts: tuple[Attempt, ...] = ()
+    folded: int = 0
+    rounds: int = 0
+    crashes: int = 0
+    unknowns: int = 0
+    redrives: int = 0
+    cancel_requested: bool = False
+    possibly_sent: bool = False
+    possible_duplicate: bool = False
+    history: tuple[Entry, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self.status in SETTLED
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When somebody must look at it again; None once it is settled."""
+        if self.settled:
+            return None
+        if self.status is Status.SENDING:
+            return self.lease_until
+        return self.hold_until if self.status is Status.HELD else self.due_at
+
+    @property
+    def open_attempt(self) -> Attempt | None:
+        """The attempt under way, if there is one."""
+        return self.attempts[-1] if self.attempts and self.attempts[-1].open else None
+
+    @property
+    def key(self) -> str:
+        """What a provider may deduplicate this series by."""
+        return f"{self.id}.{self.redrives}"
+
+    @property
+    def next_n(self) -> int:
+        """The number of the next attempt."""
+        return (self.attempts[-1].n if self.attempts else 0) + 1
+
+
+def moved(email: Email, status: Status, reason: Reason, now: datetime, note: str = "") -> Email:
+    """Return the e-mail in another status, with a line in its history and no wait of its former status.
+
+    Raises:
+        ValueError: The table does not list this transition.
+    """
+    if status not in TRANSITIONS[email.status]:
+        message = f"no way from {email.status} to {status}"
+        raise ValueError(message)
+    return replace(
+        email,
+        status=status,
+        reason=reason,
+        updated_at=now,
+        settled_at=now if status in SETTLED else None,
+        due_at=None,
+        lease_until=None,
+        hold_until=None,
+        blocked_on=(),
+        history=(*email.history, Entry(at=now, status=status, reason=reason, note=note))[-KEPT:],
+    )
+
+
+def started(email: Email, attempt: Attempt, lease_until: datetime, now: datetime) -> Email:
+    """Return the e-mail with an attempt under way, under a fresh lease."""
+    reason = Reason.FAILOVER if email.status is Status.SENDING else Reason.ATTEMPT
+    after_unknown = email.possibly_sent and not attempt.deduped
+    return replace(
+        _folded(moved(email, Status.SENDING, reason, now, note=attempt.provider), attempt),
+        lease_until=lease_until,
+        reserved=None,
+        possible_duplicate=email.possible_duplicate or after_unknown,
+    )
+
+
+def _folded(email: Email, attempt: Attempt) -> Email:
+    """Return the e-mail with one more attempt; beyond KEPT the oldest clean one is only counted."""
+    attempts = (*email.attempts, attempt)
+    if len(attempts) <= KEPT:
+        return replace(email, attempts=attempts)
+    oldest = next((i for i, one in enumerate(attempts) if one.outcome is not Verdict.UNKNOWN), 0)
+    return replace(email, attempts=attempts[:oldest] + attempts[oldest + 1 :], folded=email.folded + 1)
+
+
+def closed(email: Email, attempt: Attempt) -> Email:
+    """Return the e-mail with the attempt of the same number replaced by this finished one."""
+    attempts = tuple(attempt if one.n == attempt.n else one for one in email.attempts)
+    return replace(email, attempts=attempts)

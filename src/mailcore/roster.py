@@ -1,0 +1,141 @@
+"""The providers as this process sees them: their shared health, and how many attempts it has under way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from mailcore.errors import HealthUnavailableError
+from mailcore.events import Event, Happening
+from mailcore.health import Admission, Health, Report, Start, admit, released, reported, standing
+from mailcore.lifecycle import Attempt, Email
+from mailcore.outcome import Deferred, Misconfigured, Outcome, Throttled, verdict
+from mailcore.plan import Begin, Rules
+from mailcore.ports import Configured, Ports
+from mailcore.provider import ProviderView
+
+HealthChange = Callable[[Health], Health]
+
+
+@dataclass(kw_only=True)
+class Roster:
+    """The providers as this process sees them.
+
+    Attributes:
+        slots: How many attempts this process may have under way; with several providers one gets half at most,
+            so that a provider that hangs does not hold them all.
+        latest: What `views` returned last.
+    """
+
+    ports: Ports
+    rules: Rules
+    slots: int
+    in_flight: Counter[str] = field(default_factory=Counter[str])
+    _known: Mapping[str, Health] = field(default_factory=dict[str, Health])
+    latest: tuple[ProviderView, ...] = ()
+
+    async def views(self) -> tuple[ProviderView, ...]:
+        """Return every configured provider as a decision sees it now."""
+        try:
+            self._known = await self.ports.health.load()
+        except HealthUnavailableError as error:
+            self._failed("", error)
+        self.latest = tuple(self._view(configured) for configured in self.ports.providers)
+        return self.latest
+
+    def _view(self, configured: Configured) -> ProviderView:
+        """Return one provider as a decision sees it."""
+        name = configured.provider.name
+        health = self._known.get(name) or Health()
+        return ProviderView(
+            name=name,
+            capabilities=configured.provider.capabilities,
+            standing=standing(health, self.rules.health, self.ports.clock.now()),
+            weight=configured.weight,
+            max_per_second=configured.max_per_second,
+            in_flight=self.in_flight[name],
+            slots=self.slots if len(self.ports.providers) == 1 else max(1, self.slots // 2),
+        )
+
+    async def admit(self, email: Email, begin: Begin) -> Admission:
+        """Ask a provider's health for an attempt; costs a round trip only where there is something to count."""
+        view = next(one for one in self.latest if one.name == begin.provider)
+        if not (begin.probe or begin.repeat or view.max_per_second):
+            return Admission(granted=True, reserved_at=None, standing=view.standing)
+        start = Start(
+            token=token_of(email, email.next_n),
+            repeat=begin.repeat,
+            reserved=begin.reserved,
+            max_per_second=view.max_per_second,
+        )
+        return await self._ask(begin.provider, start, view)
+
+    async def _ask(self, provider: str, start: Start, view: ProviderView) -> Admission:
+        """Change a provider's health by a start; without shared health the attempt goes by what was known."""
+        answers = [Admission(granted=True, reserved_at=None, standing=view.standing)]
+
+        def change(health: Health) -> Health:
+            changed, answer = admit(health, start, self.rules.health, self.ports.clock.now())
+            answers.append(answer)  # the change may run again; its last answer is the one that was kept
+            return changed
+
+        try:
+            await self.ports.health.update(provider, change)
+        except HealthUnavailableError as error:
+            self._failed(start.token, error)
+            return answers[0]
+        return answers[-1]
+
+    async def report(self, email: Email, attempt: Attempt, outcome: Outcome, latency: timedelta) -> None:
+        """Tell everybody how an attempt ended."""
+        others = [view.standing for view in self.latest if view.name != attempt.provider]
+        report = Report(
+            token=token_of(email, attempt.n),
+            email_id=email.id,
+            generation=attempt.generation,
+            verdict=verdict(outcome),
+            scope=outcome.scope if isinstance(outcome, Misconfigured) else None,
+            latency=latency,
+            retry_after=outcome.retry_after if isinstance(outcome, Deferred | Throttled) else None,
+            rival_score=max((one.score for one in others if not one.obstacle), default=None),
+            u=self.ports.draw(),
+        )
+        now = self.ports.clock.now()
+        await self._change(attempt.provider, lambda health: reported(health, report, self.rules.health, now))
+
+    async def release(self, email: Email, attempt: Attempt) -> None:
+        """Give back what an attempt took that was never made."""
+        if attempt.probe:
+            token, rules = token_of(email, attempt.n), self.rules.health
+            now = self.ports.clock.now()
+            await self._change(attempt.provider, lambda health: released(health, token, rules, now))
+
+    async def _change(self, provider: str, change: HealthChange) -> None:
+        """Change a provider's health, or tell that it could not be."""
+        try:
+            self._known = {**self._known, provider: await self.ports.health.update(provider, change)}
+        except HealthUnavailableError as error:
+            self._failed(provider, error)
+
+    def _failed(self, note: str, error: HealthUnavailableError) -> None:
+        """Tell the watcher that shared health did not answer."""
+        self.ports.watch(Event(what=Happening.HEALTH_FAILED, email_id="", note=f"{note}: {error}"))
+
+
+def token_of(email: Email, n: int) -> str:
+    """Return the name of one attempt among all."""
+    return f"{email.id}.{n}"
+
+
+def room_for(views: Sequence[ProviderView]) -> int:
+    """Return how many attempts the providers take now: probes by permit, the others by this process's slots."""
+    return sum(_room(view) for view in views if view.standing.obstacle is None)
+
+
+def _room(view: ProviderView) -> int:
+    """Return how many attempts one provider takes now."""
+    if view.standing.probe:
+        return view.standing.permits
+    return max(0, max(1, int(view.slots * view.standing.share)) - view.in_flight)
