@@ -26,7 +26,7 @@ TAKEN = {
     "escapes in a quoted name": (r'"a \"b\" \\ c" <d@e.test>', Address("d@e.test", r'a "b" \ c')),
     "U-labels": ("ann@münchen.example", Address("ann@münchen.example")),
     "A-labels": ("ann@xn--mnchen-3ya.example", Address("ann@münchen.example")),
-    "fullwidth domain": ("ann@ｅxample.com", Address("ann@example.com")),
+    "fullwidth domain": ("ann@\uff45xample.com", Address("ann@example.com")),
     "Latin beside Han": ("ann@日本abc.example", Address("ann@日本abc.example")),
     "local part in any script": ("jörg@example.com", Address("jörg@example.com")),
     "local part in form C": ("jo\u0308rg@example.com", Address("jörg@example.com")),
@@ -98,8 +98,8 @@ REFUSED = {
     "fullwidth comma": ("ann\uff0cbob@example.com", INVALID),
     "one dot leader as a second dot": ("a\u2024.b@example.com", INVALID),
     "zero-width space": ("ann\u200b@example.com", INVALID),
-    "Cyrillic among Latin letters": ("ann@pаypal.example", ProblemCode.MIXED_SCRIPTS),
-    "Greek among Latin letters": ("ann@gοοgle.example", ProblemCode.MIXED_SCRIPTS),
+    "Cyrillic among Latin letters": ("ann@p\u0430ypal.example", ProblemCode.MIXED_SCRIPTS),
+    "Greek among Latin letters": ("ann@g\u03bf\u03bfgle.example", ProblemCode.MIXED_SCRIPTS),
     "Cyrillic among Latin letters, encoded": ("ann@xn--pypal-4ve.example", ProblemCode.MIXED_SCRIPTS),
     "not an A-label": ("ann@xn--zzzzzz-.example", INVALID),
     "symbol in the domain": ("ann@☃.example", INVALID),
@@ -198,7 +198,11 @@ def test_without_a_name_an_address_is_formatted_alone() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("ann@example.com", "ANN@Example.COM"), ("ｊörg@example.com", "jörg@example.com"), ("STRASSE@a.test", "straße@a.test")],
+    [
+        ("ann@example.com", "ANN@Example.COM"),
+        ("\uff4aörg@example.com", "jörg@example.com"),
+        ("STRASSE@a.test", "straße@a.test"),
+    ],
     ids=["case", "compatibility", "casefold"],
 )
 def test_two_spellings_name_one_mailbox(one: str, other: str) -> None:
