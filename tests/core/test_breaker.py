@@ -1,6 +1,7 @@
 """The breaker as a value: when it opens and closes, and what changes nothing (reliability.md, B1 to B10)."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +95,7 @@ def test_only_the_drawn_arrows_are_walked_and_each_is_a_new_generation(steps: li
     """B1: only the listed transitions occur, and the generation grows by one with each and with nothing else."""
     seen = [breaker for breaker, _ in played(steps)]
 
-    moves = [(a, b) for a, b in zip(seen, seen[1:], strict=False) if a.state is not b.state]
+    moves = [(a, b) for a, b in pairwise(seen) if a.state is not b.state]
 
     assert {(a.state, b.state) for a, b in moves} <= ARROWS
     assert seen[-1].generation == len(moves)
@@ -175,7 +176,7 @@ def test_an_ignored_result_counts_nowhere(steps: list[Step], step: Step) -> None
     assert (after.streak, after.last_success) == (breaker.streak, breaker.last_success)
 
 
-@given(TRACES, st.integers(-10**6, 10**6))
+@given(TRACES, st.integers(-(10**6), 10**6))
 def test_where_the_clock_stands_does_not_matter(steps: list[Step], buckets: int) -> None:
     """B10: the same trace by a clock that stands elsewhere ends in the same states and counts."""
     shift = buckets * RULES.window.bucket

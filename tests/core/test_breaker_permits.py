@@ -280,7 +280,5 @@ def test_the_first_success_closes_into_the_ramp() -> None:
 
     closed = reported(health, report("a", admission.standing.generation, Verdict.ACCEPTED), RULES, now)
 
-    assert closed.breaker == Breaker(
-        generation=3, opened_at=NOW, openings=1, closed_at=now, last_success=now
-    )
+    assert closed.breaker == Breaker(generation=3, opened_at=NOW, openings=1, closed_at=now, last_success=now)
     assert standing(closed, RULES, now).share == 0.1
