@@ -1,0 +1,174 @@
+"""E-mails, messages and health as documents, and back: what the stores share.
+
+Readers are tolerant, so that two releases can run side by side: fields that this release does not know are left
+out, and fields that an older release did not write take their defaults. What still cannot be understood, such
+as a status of a newer release, is an UnreadableError, which stores count and pass over in lists.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import fields, replace
+
+from mailcore.errors import StoreUnavailableError
+from mailcore.health import Health
+from mailcore.lifecycle import Email, EmailId, Reason, Status
+from mailcore.message import Attachment, Message
+
+T = TypeVar("T", bound=Struct)
+
+STATUSES: Final = frozenset(str(status) for status in Status)
+REASONS: Final = frozenset(str(reason) for reason in Reason)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_LISTS: Final = ("to", "cc", "bcc", "reply_to", "attachments", "tags")
+
+_json: Final = msgspec.json.Encoder()
+_msgpack: Final = msgspec.msgpack.Encoder()
+_email: Final = msgspec.json.Decoder(Email)
+_health: Final = msgspec.json.Decoder(Health)
+_message: Final = msgspec.msgpack.Decoder(Message)
+
+
+class UnreadableError(StoreUnavailableError):
+    """A stored document says something that this release does not understand."""
+
+
+def millis(moment: datetime) -> int:
+    """Return a moment as whole milliseconds since 1970, the rest cut off."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def email_text(email: Email) -> str:
+    """Return an e-mail as one line of JSON."""
+    return _json.encode(email).decode()
+
+
+def email_from_text(text: str | bytes) -> Email:
+    """Return the e-mail of a JSON document.
+
+    Raises:
+        UnreadableError: This release does not understand it.
+    """
+    try:
+        return _email.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unreadable("an e-mail", error) from error
+
+
+def email_document(email: Email) -> dict[str, Any]:
+    """Return an e-mail as plain values, its moments as they are."""
+    document: dict[str, Any] = msgspec.to_builtins(email, builtin_types=(datetime,))
+    return document
+
+
+def email_from_document(document: Mapping[str, Any]) -> Email:
+    """Return the e-mail of plain values.
+
+    Raises:
+        UnreadableError: This release does not understand it.
+    """
+    try:
+        return msgspec.convert(document, Email, builtin_types=(datetime,))
+    except msgspec.ValidationError as error:
+        raise _unreadable("an e-mail", error) from error
+
+
+def message_bytes(message: Message) -> bytes:
+    """Return a message as MessagePack: attachments stay bytes."""
+    return _msgpack.encode(message)
+
+
+def message_from_bytes(octets: bytes) -> Message:
+    """Return the message of a MessagePack document.
+
+    Raises:
+        UnreadableError: This release does not understand it.
+    """
+    try:
+        return _tupled(_message.decode(octets))
+    except msgspec.ValidationError:  # most likely a field of a newer release: Message itself forbids those
+        return message_from_document(msgspec.msgpack.decode(octets))
+    except msgspec.DecodeError as error:
+        raise _unreadable("a message", error) from error
+
+
+def message_document(message: Message) -> dict[str, Any]:
+    """Return a message as plain values, its moments and bytes as they are."""
+    document: dict[str, Any] = msgspec.to_builtins(message, builtin_types=(datetime, bytes))
+    return document
+
+
+def message_from_document(document: Mapping[str, Any]) -> Message:
+    """Return the message of plain values.
+
+    Raises:
+        UnreadableError: This release does not understand it.
+    """
+    known = _known(document, Message)
+    known["attachments"] = [_known(one, Attachment) for one in document.get("attachments", ())]
+    try:
+        return _tupled(msgspec.convert(known, Message, builtin_types=(datetime, bytes)))
+    except msgspec.ValidationError as error:
+        raise _unreadable("a message", error) from error
+
+
+def health_text(health: Health) -> str:
+    """Return a provider's health as one line of JSON."""
+    return _json.encode(health).decode()
+
+
+def health_from_text(text: str | bytes) -> Health:
+    """Return the health of a JSON document.
+
+    Raises:
+        UnreadableError: This release does not understand it.
+    """
+    try:
+        return _health.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unreadable("a provider's health", error) from error
+
+
+def cursor(created_at: int, email_id: EmailId) -> str:
+    """Return a place in a list as opaque text.
+
+    Args:
+        created_at: In milliseconds since 1970.
+    """
+    return urlsafe_b64encode(f"{created_at}.{email_id}".encode()).decode().rstrip("=")
+
+
+def place(cursor: str) -> tuple[int, EmailId]:
+    """Return the place in a list that a cursor stands for.
+
+    Raises:
+        ValueError: It is no cursor.
+    """
+    padded = cursor + "=" * (-len(cursor) % 4)
+    moment, dot, email_id = urlsafe_b64decode(padded.encode("ascii")).decode().partition(".")
+    if not dot or not email_id:
+        raise ValueError("not a cursor of this list")
+    return int(moment), email_id
+
+
+def _known(document: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:
+    """Return the fields of a document that this release has."""
+    return {field.encode_name: document[field.encode_name] for field in fields(kind) if field.encode_name in document}
+
+
+def _tupled(message: Message) -> Message:
+    """Return a message whose sequences are tuples, as a checked one's are."""
+    lists = {name: tuple(value) for name in _LISTS if isinstance(value := getattr(message, name), list)}
+    return replace(message, **lists) if lists else message
+
+
+def _unreadable(what: str, error: Exception) -> UnreadableError:
+    """Return what to raise for a document, without repeating what stands in it."""
+    return UnreadableError(f"{what} in the store was written by another release and cannot be read: {error}")

@@ -1,0 +1,152 @@
+"""A thread that performs what many coroutines ask for, as much at a time as waits.
+
+While one batch is out the next calls gather; when the thread is idle a call leaves at once. So a batch costs its
+fixed price (a transaction, a flush to disk, a hand-over between threads) once, and every caller still gets his own
+result. Whoever has given up by the time his call would be performed is skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Protocol, TypeVar, cast
+
+import apsw
+
+from mailcore.errors import StoreUnavailableError
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+TOGETHER: Final = 256
+"""At most so many calls are performed in one batch."""
+
+Part = Callable[[apsw.Connection, Sequence[A]], Sequence[R | Exception]]
+"""Performs calls of one kind together; answers each in its place, with a result or an error to raise."""
+
+
+class Call:
+    """What one caller asked for, and what came of it."""
+
+    __slots__ = ("argument", "future", "loop", "outcome", "part")
+
+    def __init__(self, part: Part[Any, Any], argument: Any, loop: AbstractEventLoop) -> None:
+        self.part = part
+        self.argument = argument
+        self.loop = loop
+        self.future: Future[Any] = loop.create_future()
+        self.outcome: Any = None
+
+
+class Perform(Protocol):
+    """Performs a batch on its connection; every call is on the one thread that owns it."""
+
+    def __call__(self, calls: Sequence[Call], /) -> None:
+        """Set the outcome of every call, or raise what they all get."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+class Coalescer:
+    """A thread that performs calls in batches; it starts with the first call and ends with `aclose`."""
+
+    def __init__(self, name: str, perform: Perform, *, capacity: int) -> None:
+        self._name = name
+        self._perform = perform
+        self._capacity = capacity
+        self._waiting: SimpleQueue[Call | None] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    async def ask(self, part: Part[A, R], argument: A) -> R:
+        """Have something done and return its result.
+
+        Raises:
+            StoreUnavailableError: Too many calls wait already, or it is closed.
+        """
+        if self._closed:
+            raise StoreUnavailableError(f"the {self._name} is closed")
+        if self._waiting.qsize() >= self._capacity:
+            raise StoreUnavailableError(f"{self._capacity} calls already wait for the {self._name}: try again later")
+        self._start()
+        call = Call(part, argument, asyncio.get_running_loop())
+        self._waiting.put(call)
+        return cast("R", await call.future)
+
+    async def aclose(self) -> None:
+        """Perform what waits, then end the thread; ask no more."""
+        self._closed = True
+        self._waiting.put(None)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _start(self) -> None:
+        """Start the thread unless it runs; it does not keep the process alive."""
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        """Perform batches until told to end."""
+        while batch := self._gathered():
+            live = [call for call in batch if not call.future.cancelled()]
+            if live:
+                self._attempt(live)
+            _deliver(live)
+        self._perform.close()
+
+    def _attempt(self, calls: Sequence[Call]) -> None:
+        """Perform a batch; what it raises, every caller gets."""
+        try:
+            self._perform(calls)
+        except Exception as error:  # noqa: BLE001 - the thread must live on, and the callers raise it
+            for call in calls:
+                call.outcome = error
+
+    def _gathered(self) -> list[Call]:
+        """Wait for a call and return it with all that wait by then; nothing once it is closed."""
+        batch: list[Call] = []
+        with suppress(Empty):
+            call = self._waiting.get()
+            while call is not None:
+                batch.append(call)
+                if len(batch) == TOGETHER:
+                    return batch
+                call = self._waiting.get_nowait()
+            self._waiting.put(None)  # the end, to be met again behind this batch
+        return batch
+
+
+def _deliver(calls: Sequence[Call]) -> None:
+    """Wake the callers up, with one call for each event loop."""
+    for _, group in groupby(sorted(calls, key=_loop_id), key=_loop_id):
+        mine = list(group)
+        with suppress(RuntimeError):  # a loop that was closed has nobody left to tell
+            mine[0].loop.call_soon_threadsafe(_settle, mine)
+
+
+def _loop_id(call: Call) -> int:
+    """Return what tells event loops apart."""
+    return id(call.loop)
+
+
+def _settle(calls: Sequence[Call]) -> None:
+    """Hand every caller his outcome, on his own loop."""
+    for call in calls:
+        if call.future.done():
+            continue
+        if isinstance(call.outcome, Exception):
+            call.future.set_exception(call.outcome)
+        else:
+            call.future.set_result(call.outcome)

@@ -1,0 +1,129 @@
+"""Connections to one file: opened when they are first needed, and again after whatever broke them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import apsw
+
+from mailadapters.sqlite.coalescing import Call
+from mailadapters.sqlite.schema import migrate
+from mailadapters.sqlite.transactions import Patience, transaction
+
+
+class SqliteFile:
+    """One file, and how to open it.
+
+    Args:
+        max_pages: The most pages that the file may have, if it must not fill the disk.
+    """
+
+    def __init__(self, path: str, patience: Patience, *, max_pages: int | None = None) -> None:
+        self.path = path
+        self.patience = patience
+        self._max_pages = max_pages
+
+    def connect(self) -> apsw.Connection:
+        """Return a new connection to a file that has this release's tables.
+
+        Raises:
+            SettingsError: The file is of a newer release.
+            StoreUnavailableError: Another process held a lock for too long.
+        """
+        db = apsw.Connection(self.path)
+        self.patience.insist(lambda: db.execute("PRAGMA journal_mode = WAL"))
+        db.execute("PRAGMA synchronous = FULL")
+        if self._max_pages is not None:
+            db.execute(f"PRAGMA max_page_count = {self._max_pages:d}")
+        migrate(db, self.path, self.patience)
+        return db
+
+
+class Reader:
+    """Performs calls on a connection of its own, which never waits for those who write."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+        self._db: apsw.Connection | None = None
+
+    def __call__(self, calls: Sequence[Call], /) -> None:
+        db = self._db = self._db or self._file.connect()
+        try:
+            perform(db, calls)
+        except apsw.Error:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+class Writer:
+    """Performs calls on the one connection of this process that writes, a batch in one transaction."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+        self._db: apsw.Connection | None = None
+        self._seen = 0
+
+    def __call__(self, calls: Sequence[Call], /) -> None:
+        db = self._db = self._db or self._file.connect()
+        try:
+            with transaction(db, self._file.patience) as waited:
+                crowded = waited or db.data_version() != self._seen
+                _perform_isolated(db, calls)
+            self._seen = db.data_version()
+        except apsw.Error:
+            self.close()
+            raise
+        if crowded:
+            self._file.patience.pause()
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+def perform(db: apsw.Connection, calls: Sequence[Call]) -> None:
+    """Perform calls, all of one kind together."""
+    for part, group in groupby(sorted(calls, key=_part_id), key=attrgetter("part")):
+        mine = list(group)
+        for call, outcome in zip(mine, part(db, [call.argument for call in mine]), strict=True):
+            call.outcome = outcome
+
+
+def _part_id(call: Call) -> int:
+    """Return what tells kinds of calls apart."""
+    return id(call.part)
+
+
+def _perform_isolated(db: apsw.Connection, calls: Sequence[Call]) -> None:
+    """Perform calls together under the write lock, or, if that fails, so that each fails alone."""
+    try:
+        perform(db, calls)
+    except Exception:
+        if len(calls) == 1:
+            raise
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        db.execute("BEGIN IMMEDIATE")
+        _perform_apart(db, calls)
+
+
+def _perform_apart(db: apsw.Connection, calls: Sequence[Call]) -> None:
+    """Perform calls one by one, each under a savepoint, so that one that fails undoes nothing of the others."""
+    for call in calls:
+        db.execute("SAVEPOINT apart")
+        try:
+            (call.outcome,) = call.part(db, [call.argument])
+        except Exception as error:
+            if not db.in_transaction:  # a full disk or a damaged file ends the transaction for everybody
+                raise
+            call.outcome = error  # raised by its caller
+            db.execute("ROLLBACK TO apart")
+        db.execute("RELEASE apart")

@@ -1,0 +1,57 @@
+"""Reading single e-mails and their contents, many in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import apsw
+
+from mailadapters.documents import UnreadableError, email_from_text, message_from_bytes
+from mailadapters.sqlite.rows import json_text
+from mailcore.errors import EmailNotFoundError
+from mailcore.lifecycle import Email, EmailId
+from mailcore.message import Message
+
+_STORED: Final = """
+    SELECT group_concat(id || ' ' || doc, char(10)) FROM emails WHERE id IN (SELECT value FROM json_each(?))
+"""
+_CONTENT: Final = "SELECT contents.doc FROM emails JOIN contents USING (seq) WHERE emails.id = ?"
+
+
+def stored(db: apsw.Connection, email_ids: Iterable[EmailId]) -> Iterator[tuple[EmailId, Email | Exception]]:
+    """Yield those of the e-mails that there are, each by its id; an error for one that cannot be read."""
+    lines: str | None = db.execute(_STORED, (json_text(list(email_ids)),)).get
+    for line in lines.split("\n") if lines else ():
+        email_id, _, doc = line.partition(" ")
+        yield email_id, _read(doc)
+
+
+def get_all(db: apsw.Connection, email_ids: Sequence[EmailId]) -> Sequence[Email | Exception]:
+    """Return e-mails by their ids."""
+    there = dict(stored(db, set(email_ids)))
+    return [there.get(email_id) or EmailNotFoundError(f"no e-mail {email_id}") for email_id in email_ids]
+
+
+def content_all(db: apsw.Connection, email_ids: Sequence[EmailId]) -> Sequence[Message | Exception]:
+    """Return messages by their e-mails' ids, one step each: they may be large."""
+    return [_content(db, email_id) for email_id in email_ids]
+
+
+def _content(db: apsw.Connection, email_id: EmailId) -> Message | Exception:
+    """Return one message."""
+    octets: bytes | None = db.execute(_CONTENT, (email_id,)).get
+    if octets is None:
+        return EmailNotFoundError(f"no content of {email_id}")
+    try:
+        return message_from_bytes(octets)
+    except UnreadableError as error:
+        return error
+
+
+def _read(doc: str) -> Email | Exception:
+    """Return an e-mail, or why it cannot be read."""
+    try:
+        return email_from_text(doc)
+    except UnreadableError as error:
+        return error

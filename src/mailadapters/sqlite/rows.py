@@ -1,0 +1,96 @@
+"""How an e-mail stands in its row, and how many rows go through SQLite in one step.
+
+Every step of a statement lets go of Python's lock and must have it back, which may take as long as whatever the
+event loop is busy with. So statements here take or give many rows in one step: VALUES with many rows in, texts that
+SQLite joined out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from mailadapters.documents import email_text, millis
+from mailcore.lifecycle import Email
+
+T = TypeVar("T")
+
+COLUMNS: Final = (
+    "id",
+    "version",
+    "tenant",
+    "status",
+    "reason",
+    "lane",
+    "created_at",
+    "wake_at",
+    "give_up_at",
+    "blocked_on",
+    "possible_duplicate",
+    "doc",
+)
+
+
+class Row(NamedTuple):
+    """An e-mail's row, in the order of COLUMNS."""
+
+    id: str
+    version: int
+    tenant: str
+    status: str
+    reason: str
+    lane: str
+    created_at: int
+    wake_at: int | None
+    give_up_at: int
+    blocked_on: str
+    possible_duplicate: int
+    doc: str
+
+
+def row(email: Email) -> Row:
+    """Return the row of an e-mail."""
+    wake_at = email.wake_at
+    return Row(
+        id=email.id,
+        version=email.version,
+        tenant=email.tenant,
+        status=email.status,
+        reason=email.reason,
+        lane=email.lane,
+        created_at=millis(email.created_at),
+        wake_at=None if wake_at is None else millis(wake_at),
+        give_up_at=millis(email.give_up_at),
+        blocked_on=blocked_text(email.blocked_on),
+        possible_duplicate=email.possible_duplicate,
+        doc=email_text(email),
+    )
+
+
+def blocked_text(providers: Sequence[str]) -> str:
+    """Return what an e-mail waits for as one text, equal for equal providers; empty if it waits for time alone."""
+    return json_text(providers) if providers else ""
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON, for statements that take a list in one binding."""
+    return msgspec.json.encode(value).decode()
+
+
+def portions(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield all in portions whose sizes are powers of two, so that few different statements are prepared."""
+    start = 0
+    while start < len(many):
+        size = 1 << ((len(many) - start).bit_length() - 1)
+        yield many[start : start + size]
+        start += size
+
+
+@cache
+def values(rows: int, columns: int) -> str:
+    """Return the VALUES clause for so many rows."""
+    one = f"({', '.join('?' * columns)})"
+    return f"VALUES {', '.join([one] * rows)}"

@@ -1,0 +1,105 @@
+"""The embedded store: all of mailcore's truth in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place
+from mailadapters.sqlite.access import Access
+from mailadapters.sqlite.listing import Found, Span, count_all, find_all
+from mailadapters.sqlite.provider_health import SqliteHealth
+from mailadapters.sqlite.reading import content_all, get_all
+from mailadapters.sqlite.rows import row
+from mailadapters.sqlite.taking import Take, take_all
+from mailadapters.sqlite.writing import New, Next, add_all, save_all
+from mailcore.lifecycle import Email, EmailId
+from mailcore.message import Message
+from mailcore.ports import Added, Due, Page, Query
+
+
+class SqliteStore:
+    """An EmailStore in one SQLite file, which any number of processes on one machine may share.
+
+    The file is opened by the first call. Calls that come at the same time share a transaction; a call that was
+    cancelled before its turn is skipped, later it may have happened. What has been answered survives a kill -9
+    and, as far as the disk keeps its word, a power failure.
+
+    A list with a filter that has no index is looked for newest first and takes as long as the way to what it finds.
+
+    Attributes:
+        health: What all processes on this file know of the providers.
+        unreadable: How often a document that this release does not understand was passed over or refused.
+    """
+
+    def __init__(self, access: Access, health: SqliteHealth) -> None:
+        self._access = access
+        self.health = health
+        self.unreadable = 0
+
+    async def open(self) -> None:
+        """Open the file now, so that what is wrong with it shows.
+
+        Raises:
+            SettingsError: It is of a newer release.
+            StoreUnavailableError: It cannot be used.
+        """
+        await self._access.write(take_all, Take("", 0, 0, 0, frozenset()))
+
+    async def add(self, email: Email, message: Message) -> Added:
+        return await self._access.write(add_all, New(email, row(email), message_bytes(message)))
+
+    async def get(self, email_id: EmailId, /) -> Email:
+        try:
+            return await self._access.read(get_all, email_id)
+        except UnreadableError:
+            self.unreadable += 1
+            raise
+
+    async def content(self, email_id: EmailId, /) -> Message:
+        try:
+            return await self._access.read(content_all, email_id)
+        except UnreadableError:
+            self.unreadable += 1
+            raise
+
+    async def save(self, email: Email) -> None:
+        await self._access.write(save_all, Next(email.id, email.version, row(email)))
+
+    async def take_due(self, now: datetime, due: Due) -> Sequence[EmailId]:
+        moment = millis(now)
+        take = Take(due.lane, moment, millis(now + due.hide_for), due.limit, due.open_to)
+        taken = await self._access.write(take_all, take)
+        self.unreadable += taken.unreadable
+        return taken.ids
+
+    async def list(self, query: Query, *, after: str | None, limit: int) -> Page:
+        behind = place(after) if after is not None else None
+        emails: list[Email] = []
+        while len(emails) <= limit:
+            found = await self._found(Span(query, behind, limit + 1 - len(emails)))
+            emails += found.emails
+            behind = found.after
+            if behind is None:
+                return Page(emails=tuple(emails[:limit]), after=_cursor(emails, limit))
+        return Page(emails=tuple(emails[:limit]), after=_cursor(emails, limit))
+
+    async def count(self, query: Query) -> int:
+        return await self._access.look(count_all, query)
+
+    async def aclose(self) -> None:
+        await self._access.aclose()
+
+    async def _found(self, span: Span) -> Found:
+        """Look through one span of a list."""
+        found = await self._access.look(find_all, span)
+        self.unreadable += found.unreadable
+        return found
+
+
+def _cursor(emails: Sequence[Email], limit: int) -> str | None:
+    """Return where the next page begins, if more was found than fits this one."""
+    if len(emails) <= limit:
+        return None
+    last = emails[limit - 1]
+    return cursor(millis(last.created_at), last.id)

@@ -1,0 +1,93 @@
+"""Adding and saving e-mails, many in a few steps, under the write lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, count
+from typing import Final, NamedTuple
+
+import apsw
+import msgspec
+
+from mailadapters.sqlite.reading import stored
+from mailadapters.sqlite.rows import COLUMNS, Row, json_text, portions, values
+from mailcore.errors import EmailNotFoundError, StaleEmailError
+from mailcore.lifecycle import Email, EmailId
+from mailcore.ports import Added
+
+_INSERT: Final = f"INSERT INTO emails (seq, {', '.join(COLUMNS)}) "
+_INSERT_CONTENT: Final = "INSERT INTO contents (seq, doc) "
+_LATEST: Final = "SELECT ifnull(max(seq), 0) FROM emails"
+_VERSIONS: Final = """
+    SELECT json_group_object(id, json_array(seq, version)) FROM emails WHERE id IN (SELECT value FROM json_each(?))
+"""
+_SAVED: Final = tuple(column for column in COLUMNS if column not in {"id", "tenant", "created_at"})
+"""What a save replaces: neither what never changes, nor so the index of the newest."""
+_ASSIGNED: Final = ", ".join(f"{column} = new.column{at}" for at, column in enumerate(_SAVED, start=2))
+
+_versions = msgspec.json.Decoder(dict[str, tuple[int, int]])
+
+
+class New(NamedTuple):
+    """An e-mail to be added."""
+
+    email: Email
+    row: Row
+    content: bytes
+
+
+class Next(NamedTuple):
+    """The next version of an e-mail."""
+
+    id: EmailId
+    version: int
+    row: Row
+
+
+def add_all(db: apsw.Connection, additions: Sequence[New]) -> Sequence[Added | Exception]:
+    """Add e-mails; the first of those that share an id is the one."""
+    ids = {new.email.id for new in additions}
+    there: dict[EmailId, Email | Exception] = dict(stored(db, ids))
+    fresh: list[New] = []
+    answers: list[Added | Exception] = []
+    for new in additions:
+        holder = there.setdefault(new.email.id, new.email)
+        if holder is new.email:
+            fresh.append(new)
+        answers.append(holder if isinstance(holder, Exception) else Added(holder, holder is new.email))
+    _insert(db, fresh)
+    return answers
+
+
+def _insert(db: apsw.Connection, additions: Sequence[New]) -> None:
+    """Insert e-mails and their contents, numbered in the order given."""
+    numbered = list(zip(count(int(db.execute(_LATEST).get) + 1), additions, strict=False)) if additions else []
+    for some in portions(numbered):
+        bindings = chain.from_iterable((seq, *new.row) for seq, new in some)
+        db.execute(_INSERT + values(len(some), len(COLUMNS) + 1), tuple(bindings))
+        contents = chain.from_iterable((seq, new.content) for seq, new in some)
+        db.execute(_INSERT_CONTENT + values(len(some), 2), tuple(contents))
+
+
+def save_all(db: apsw.Connection, saves: Sequence[Next]) -> Sequence[Exception | None]:
+    """Replace e-mails by their next versions; one that is no longer the version before is left alone."""
+    versions = _versions.decode(db.execute(_VERSIONS, (json_text({save.id for save in saves}),)).get)
+    won: dict[int, Row] = {}
+    answers = [_compared(versions, won, save) for save in saves]
+    for some in portions(list(won.items())):
+        bindings = chain.from_iterable((seq, *(getattr(row, column) for column in _SAVED)) for seq, row in some)
+        table = values(len(some), len(_SAVED) + 1)
+        db.execute(f"UPDATE emails SET {_ASSIGNED} FROM ({table}) AS new WHERE seq = new.column1", tuple(bindings))
+    return answers
+
+
+def _compared(versions: dict[str, tuple[int, int]], won: dict[int, Row], save: Next) -> Exception | None:
+    """Note a save that wins, and raise the version for those behind it; return why it does not win."""
+    if save.id not in versions:
+        return EmailNotFoundError(f"no e-mail {save.id}")
+    seq, version = versions[save.id]
+    if version != save.version - 1:
+        return StaleEmailError(f"{save.id} is version {version}: a save of version {save.version} comes too late")
+    versions[save.id] = (seq, save.version)
+    won[seq] = save.row
+    return None
