@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Generic
 
 import httpx
 
+from mailadapters.configuration import read
 from mailadapters.providers.aiohttp_transport import AiohttpTransport
 from mailadapters.providers.kind import ProviderKind, Settings, secrets_of
 from mailadapters.providers.scrubbing import scrubbed
@@ -34,7 +35,7 @@ _MAYBE_SENT: dict[type[httpx.TransportError], str] = {
 
 
 def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """Return the client that all providers of a process share. To be closed in the loop that used it.
+    """Return the client of one provider. To be closed in the loop that used it.
 
     Args:
         tls: How servers are verified; by default against certifi's list of authorities. The environment
@@ -50,7 +51,7 @@ class HttpProvider(Generic[Settings]):
 
     Attributes:
         name: The configured name.
-        client: Shared by all providers of the process.
+        client: This provider's own, so that closing one closes no other.
         now: The clock, for dates in answers.
     """
 
@@ -70,7 +71,6 @@ class HttpProvider(Generic[Settings]):
         return scrubbed(outcome, (*secrets_of(self.settings), *_credentials(request)))
 
     async def aclose(self) -> None:
-        """Close the shared client: a process closes its providers together, and closing twice is nothing."""
         await self.client.aclose()
 
     async def _outcome(self, request: HttpRequest, deadline: timedelta) -> Outcome:
@@ -80,6 +80,29 @@ class HttpProvider(Generic[Settings]):
         except httpx.TransportError as error:
             return outcome_of_error(error)
         return self.kind.parse(_read(answer, self.now()))
+
+
+def connector(
+    kind: ProviderKind[Settings],
+) -> Callable[[str, Mapping[str, object], Callable[[], datetime]], HttpProvider[Settings]]:
+    """Return what the group ``mailcore.providers`` offers for a kind: from name, settings and clock to a provider."""
+
+    def connect(name: str, settings: Mapping[str, object], now: Callable[[], datetime]) -> HttpProvider[Settings]:
+        """Return a provider; nothing goes over the network yet.
+
+        Raises:
+            SettingsError: A setting is missing, unknown or wrong; names each of them.
+        """
+        account = read(kind.settings, settings, f"providers.{name}.", beside=("kind", "weight", "max_per_second"))
+        return HttpProvider(name=name, kind=kind, settings=account, client=open_client(_tls()), now=now)
+
+    return connect
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return how servers are verified, once per process: loading the authorities takes 18 ms."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def outcome_of_error(error: httpx.TransportError) -> Outcome:

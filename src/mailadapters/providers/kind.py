@@ -17,7 +17,7 @@ Settings = TypeVar("Settings", bound=Struct)
 
 
 class ProviderKind(Struct, Generic[Settings], frozen=True, kw_only=True):
-    """A sort of provider. The entry points of the group ``mailcore.providers`` name values of it.
+    """A sort of provider. `connector` makes of it what an entry point of the group ``mailcore.providers`` names.
 
     Attributes:
         name: The word by which a configuration names it (`kind = "…"`).

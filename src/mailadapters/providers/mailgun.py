@@ -25,6 +25,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from mailadapters.providers.http import connector
 from mailadapters.providers.kind import ProviderKind, checked_base_url
 from mailadapters.providers.multipart import FilePart, form
 from mailadapters.providers.statuses import by_status, succeeded, text_of
@@ -176,3 +177,5 @@ PROVIDER = ProviderKind(
     parse=parse_response,
     emulator_path="/mailgun/v3",
 )
+
+connect = connector(PROVIDER)

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from mailadapters.providers.http import connector
 from mailadapters.providers.kind import ProviderKind, checked_base_url
 from mailadapters.providers.statuses import by_status, succeeded, text_of
 from mailcore.addresses import unrepeated, wire
@@ -210,3 +211,5 @@ PROVIDER = ProviderKind(
     parse=parse_response,
     emulator_path="/sendgrid",
 )
+
+connect = connector(PROVIDER)

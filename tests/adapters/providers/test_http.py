@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import entry_points
 
@@ -17,8 +17,10 @@ from mailadapters.providers.http import HttpProvider, open_client
 from mailadapters.providers.kind import ProviderKind, secrets_of
 from mailadapters.providers.mailgun import PROVIDER as MAILGUN
 from mailadapters.providers.mailgun import MailgunSettings
+from mailadapters.providers.mailgun import connect as connect_mailgun
 from mailadapters.providers.sendgrid import PROVIDER as SENDGRID
 from mailadapters.providers.sendgrid import SendGridSettings
+from mailcore.errors import SettingsError
 from mailcore.outcome import Accepted, Deferred, Rejected, Throttled, Unknown
 from mailcore.ports import Provider
 from mailcore.secret import Secret
@@ -203,16 +205,29 @@ def test_settings_do_not_show_their_key() -> None:
     assert base64.b64encode(f"api:{KEY}".encode()).decode() not in shown
 
 
-def own_entry_points() -> Iterator[tuple[str, object]]:
-    """Yield the providers that the installed distribution offers, by name."""
-    for entry in entry_points(group="mailcore.providers"):
-        if entry.value.startswith("mailadapters."):
-            yield entry.name, entry.load()
-
-
-def test_each_entry_point_is_a_kind_of_its_name() -> None:
+def test_each_entry_point_connects_to_the_kind_of_its_name() -> None:
     """`kind = "…"` in a configuration finds the provider that says it is that."""
-    found = dict(own_entry_points())
+    own = [one for one in entry_points(group="mailcore.providers") if one.value.startswith("mailadapters.")]
+    settings = {"sendgrid": {"api_key": KEY}, "mailgun": {"api_key": KEY, "domain": "mg.example.com"}}
 
-    assert set(found) >= {"sendgrid", "mailgun"}
-    assert all(isinstance(kind, ProviderKind) and kind.name == name for name, kind in found.items())
+    made = {one.name: one.load()("mine", settings[one.name], lambda: NOW) for one in own}
+
+    assert {name: (provider.name, provider.kind.name) for name, provider in made.items()} == {
+        "sendgrid": ("mine", "sendgrid"),
+        "mailgun": ("mine", "mailgun"),
+    }
+
+
+def test_wrong_settings_of_a_provider_are_named_all_at_once_and_without_the_key() -> None:
+    """An operator mends a provider in one go, and no error shows a key."""
+    with pytest.raises(SettingsError) as caught:
+        connect_mailgun(
+            "mine", {"api_key": f"{KEY}\n", "domian": "mg.example.com", "test_mode": "perhaps"}, lambda: NOW
+        )
+
+    assert str(caught.value).splitlines() == [
+        "providers.mine.domian is no setting; did you mean domain?",
+        "providers.mine.api_key: a secret is printable ASCII and not empty",
+        "providers.mine.domain is missing",
+        'providers.mine.test_mode: expected bool, got "perhaps"',
+    ]
