@@ -247,7 +247,7 @@ def _number(request: web.Request, name: str, *, default: int) -> int:
 
 def _wrong(text: str) -> web.HTTPBadRequest:
     """Return the answer to a request that cannot be meant so."""
-    return web.HTTPBadRequest(body=msgspec.json.encode({"error": text}), content_type="application/json")
+    return web.HTTPBadRequest(text=msgspec.json.encode({"error": text}).decode(), content_type="application/json")
 
 
 def _json(content: object) -> web.Response:

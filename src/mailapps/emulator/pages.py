@@ -77,7 +77,7 @@ _MISSING = Template("""<main><section class="empty">
 </section></main>
 """)
 _FRAME = Template("""<h2>HTML</h2>
-<iframe sandbox="" src="/inbox/$id/html" title="The message as its reader sees it" referrerpolicy="no-referrer"></iframe>
+<iframe sandbox="" src="/inbox/$id/html" title="As its reader sees it" referrerpolicy="no-referrer"></iframe>
 """)
 _FILE = Template("""<li>
 <a href="/emulator/inbox/$id/attachments/$number" download>$name</a> <small>$kind, $size</small>

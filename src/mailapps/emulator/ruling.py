@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +17,7 @@ class Ruling(Struct, frozen=True, kw_only=True):
     """What is done with a request.
 
     Attributes:
-        accepted: The message is taken; so it stands in the ledger, whatever the sender hears of it.
+        verdict: What the ledger calls it, whatever the sender hears: `accepted`, `checked` or `refused`.
         delivered: It goes to the inbox.
         answer: What the sender is told, if the action lets it hear anything.
         action: What is done to the connection.
@@ -26,7 +25,7 @@ class Ruling(Struct, frozen=True, kw_only=True):
         fault: The word for what was scripted; None for the provider's own behaviour.
     """
 
-    accepted: bool
+    verdict: str
     delivered: bool
     answer: Answer
     action: Action = Pass()
@@ -37,13 +36,6 @@ class Ruling(Struct, frozen=True, kw_only=True):
     def status(self) -> int | None:
         """What the sender is told; None if the action keeps every answer from it."""
         return None if isinstance(self.action, Hang | Reset) else self.answer.status
-
-    @property
-    def verdict(self) -> str:
-        """What the ledger calls it: accepted, checked (a provider's test mode took no message) or refused."""
-        if self.accepted:
-            return "accepted"
-        return "checked" if self.fault is None and self.answer.status == HTTPStatus.OK else "refused"
 
 
 def rule_on(verdict: Verdict, rule: Rule | None, refuse: Callable[[int], Answer]) -> Ruling:
@@ -57,13 +49,20 @@ def rule_on(verdict: Verdict, rule: Rule | None, refuse: Callable[[int], Answer]
     action = rule.action if rule else Pass()
     accepted = verdict.accepted and _lets_in(action)
     return Ruling(
-        accepted=accepted,
+        verdict=_called(verdict, rule, accepted=accepted),
         delivered=verdict.delivered and accepted,
         answer=_answer(verdict, action, refuse),
         action=action,
         latency=rule.latency if rule else 0.0,
         fault=_word(rule),
     )
+
+
+def _called(verdict: Verdict, rule: Rule | None, *, accepted: bool) -> str:
+    """Return the ledger's word; what a sandbox found right was neither taken nor refused."""
+    if accepted:
+        return "accepted"
+    return "checked" if verdict.checked and (rule is None or isinstance(rule.action, Pass)) else "refused"
 
 
 def _lets_in(action: Action) -> bool:

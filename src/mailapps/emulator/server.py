@@ -91,7 +91,7 @@ def new_emulator(settings: EmulatorSettings, now: Clock, pause: Pause = asyncio.
 
 
 @web.middleware
-async def refuse_rebound(request: web.Request, answer: Handler) -> web.StreamResponse:
+async def refuse_rebound(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse a request that came over loopback under a foreign name.
 
     A page of another site can point its own name at 127.0.0.1 and would then read the inbox as its own
@@ -100,7 +100,7 @@ async def refuse_rebound(request: web.Request, answer: Handler) -> web.StreamRes
     here = request.transport and request.transport.get_extra_info("sockname")
     if here and ip_address(here[0]).is_loopback and not _is_local_name(request.url.host or ""):
         raise web.HTTPMisdirectedRequest(text="Over loopback the emulator answers to localhost and to addresses only.")
-    return await answer(request)
+    return await handler(request)
 
 
 def _is_local_name(host: str) -> bool:

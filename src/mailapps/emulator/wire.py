@@ -126,6 +126,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         letter: What the call asks to have sent; None where it could not be read.
         accepted: The provider now owns the message.
         delivered: It goes to the inbox (not so in a provider's own test mode).
+        checked: It was found right and thrown away: the provider's sandbox.
         message_id: The provider's id of an accepted message.
     """
 
@@ -133,6 +134,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     letter: Letter | None = None
     accepted: bool = False
     delivered: bool = False
+    checked: bool = False
     message_id: str | None = None
 
 

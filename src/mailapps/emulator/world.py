@@ -86,5 +86,5 @@ def _row(call: Call, verdict: Verdict, ruling: Ruling) -> Row:
         verdict=ruling.verdict,
         status=ruling.status,
         fault=ruling.fault,
-        message_id=verdict.message_id if ruling.accepted else None,
+        message_id=verdict.message_id if ruling.verdict == "accepted" else None,
     )

@@ -120,7 +120,7 @@ def test_a_rate_lets_so_many_through_in_any_second() -> None:
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        (b"{", "malformed"),
+        (b"{", "truncated"),
         (b"[" * 100_000, ""),
         (b'{"rule": []}', "rule"),
         (b'{"rules": [{"action": {"kind": "explode"}}]}', "$.rules[0].action.kind"),
@@ -167,7 +167,7 @@ def test_only_some_faults_take_the_message(action: dict[str, Any], accepted: boo
     """Whether a message was taken is said by the script, and told by the ledger and the inbox alike."""
     ruling = ruled(action)
 
-    assert (ruling.accepted, ruling.delivered, ruling.fault) == (accepted, accepted, fault)
+    assert (ruling.delivered, ruling.fault) == (accepted, fault)
     assert ruling.verdict == ("accepted" if accepted else "refused")
 
 
@@ -177,7 +177,7 @@ def test_no_fault_makes_the_provider_take_what_it_refuses() -> None:
 
     ruling = rule_on(verdict, msgspec.convert({"action": {"kind": "reset", "accept": True}}, Rule), mailgun.refuse)
 
-    assert not ruling.accepted
+    assert ruling.verdict == "refused"
 
 
 @pytest.mark.parametrize("wish", [2, 3600, 0.5, "Wed, 25 Nov 2026 12:00:00 GMT", "soon", -1])
@@ -225,3 +225,13 @@ def test_garbage_is_a_success_without_an_id(provider: str, shape: str) -> None:
 def test_a_huge_answer_has_ten_megabytes() -> None:
     """A client must not read a provider's answer without a bound."""
     assert len(ruled({"kind": "garbage", "shape": "huge"}).answer.body) > HUGE_BYTES
+
+
+@pytest.mark.parametrize(("action", "word"), [({"kind": "pass"}, "checked"), ({"kind": "reset", "accept": True}, "refused")])
+def test_what_a_sandbox_found_right_is_checked_and_never_accepted(action: dict[str, Any], word: str) -> None:
+    """The ledger does not count as taken what the provider throws away."""
+    verdict = sendgrid.judge(sendgrid_call(mail(mail_settings={"sandbox_mode": {"enable": True}})), ANYTHING)
+
+    ruling = rule_on(verdict, msgspec.convert({"action": action}, Rule), sendgrid.refuse)
+
+    assert (ruling.verdict, ruling.delivered) == (word, False)
