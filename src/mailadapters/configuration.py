@@ -12,7 +12,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from types import NoneType
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -86,7 +86,7 @@ def _value(kind: Any, value: object, at: str) -> object:
     if isinstance(plain, type) and issubclass(plain, Struct):
         if not isinstance(value, Mapping):
             raise SettingsError(f"{at}: expected a table, [{at}]")
-        return read(plain, {str(key): one for key, one in value.items()}, f"{at}.")
+        return read(plain, cast("Mapping[str, object]", value), f"{at}.")
     try:
         return _scalar(plain, value)
     except (ValueError, OverflowError) as error:  # msgspec's ValidationError is a ValueError
