@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
@@ -276,12 +277,18 @@ def started(email: Email, attempt: Attempt, lease_until: datetime, now: datetime
 
 
 def _folded(email: Email, attempt: Attempt) -> Email:
-    """Return the e-mail with one more attempt; beyond KEPT the oldest clean one is only counted."""
-    attempts = (*email.attempts, attempt)
-    if len(attempts) <= KEPT:
-        return replace(email, attempts=attempts)
-    oldest = next((i for i, one in enumerate(attempts) if one.outcome is not Verdict.UNKNOWN), 0)
-    return replace(email, attempts=attempts[:oldest] + attempts[oldest + 1 :], folded=email.folded + 1)
+    """Return the e-mail with one more attempt; beyond KEPT an old one is only counted.
+
+    That is the oldest clean one, else the oldest repeat that its provider recognised: what could explain a
+    duplicate stays, and so does the first of the repeats, by which the provider's window is reckoned.
+    """
+    past = email.attempts
+    if len(past) < KEPT:
+        return replace(email, attempts=(*past, attempt))
+    clean = (i for i, one in enumerate(past) if one.outcome is not Verdict.UNKNOWN)
+    deduped = (i for i, one in enumerate(past) if one.deduped)
+    oldest = next(chain(clean, deduped), 0)
+    return replace(email, attempts=(*past[:oldest], *past[oldest + 1 :], attempt), folded=email.folded + 1)
 
 
 def closed(email: Email, attempt: Attempt) -> Email:
