@@ -1,0 +1,33 @@
+"""The HTTP API as one Litestar application around a Mailer."""
+
+from __future__ import annotations
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+
+from mailapps.api import dead_letters, emails, providers, vitals
+from mailapps.api.access import guard_for
+from mailapps.api.body import JsonRequest
+from mailapps.api.config import ApiConfig
+from mailapps.api.heads import dress
+from mailapps.api.refusals import answer_refusal
+from mailcore.mailer import Mailer
+
+
+def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
+    """Return the API; it holds no connection of its own, so there is nothing to open or close."""
+    api = Router(
+        "/api",
+        route_handlers=[*emails.ROUTES, *dead_letters.ROUTES, *providers.ROUTES],
+        guards=[guard_for(config.admin_key)],
+    )
+    return Litestar(
+        route_handlers=[api, *vitals.ROUTES],
+        request_class=JsonRequest,
+        request_max_body_size=mailer.limits.request_bytes,
+        exception_handlers={Exception: answer_refusal},
+        before_send=[dress],
+        state=State({"mailer": mailer, "config": config}, deep_copy=False),
+        openapi_config=None,
+        logging_config=None,
+    )

@@ -1,0 +1,103 @@
+"""How a request's body becomes a value: JSON alone, decoded straight into the Struct that the route takes."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import InternalServerException
+
+from mailapps.api.config import ApiConfig
+from mailapps.api.problems import ApiCode, RefusedError, invalid
+from mailapps.api.shape import MOST, depth, shape_problems
+from mailcore.message import LIMITS
+
+ApiRequest = Request[Any, Any, Any]
+
+_JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
+
+
+class JsonRequest(Request[Any, Any, Any]):
+    """A request whose body is read as JSON, strictly and once."""
+
+    async def body(self) -> bytes:
+        """Return the body.
+
+        Raises:
+            RefusedError: It is not JSON by its head, or does not arrive.
+        """
+        _check_head(self.headers.get("content-type", ""), self.headers.get("content-encoding", "identity"))
+        config: ApiConfig = self.app.state["config"]
+        try:
+            async with asyncio.timeout(config.body_within.total_seconds()):
+                return await super().body()
+        except (TimeoutError, InternalServerException) as error:
+            detail = f"the body did not arrive within {config.body_within.total_seconds():.0f} s"
+            raise RefusedError(ApiCode.BODY_TIMEOUT, detail, headers={"Connection": "close"}) from error
+
+    async def json(self) -> object:
+        """Return the body as the value that the route takes.
+
+        Raises:
+            RefusedError: It is not JSON, or not such a value; names everything that is wrong.
+        """
+        field = self.route_handler.parsed_data_field
+        return decoded(await self.body(), field.annotation if field else object)
+
+
+def _check_head(content_type: str, content_encoding: str) -> None:
+    """Refuse a body that is not plain JSON."""
+    if content_type.lower() not in _JSON and content_type.partition(";")[0].strip().lower() != "application/json":
+        detail = "send the body with Content-Type: application/json"
+        raise RefusedError(ApiCode.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Post": "application/json"})
+    if content_encoding.strip().lower() not in {"identity", ""}:
+        detail = "send the body without Content-Encoding: nothing is inflated here"
+        raise RefusedError(ApiCode.UNSUPPORTED_ENCODING, detail, headers={"Accept-Encoding": "identity"})
+
+
+def decoded(body: bytes, kind: object) -> object:
+    """Return the value of a kind that JSON says.
+
+    Raises:
+        RefusedError: It is not JSON, or not of the kind; names everything that is wrong.
+    """
+    try:
+        return _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        raise _misshapen(body, kind, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from error
+
+
+@cache
+def _decoder(kind: object) -> msgspec.json.Decoder[object]:
+    """Return the decoder of a kind."""
+    return msgspec.json.Decoder(kind)
+
+
+def _misshapen(body: bytes, kind: object, said: str) -> RefusedError:
+    """Return the refusal of JSON that is not of the kind."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _malformed(error)
+    if depth(value) > LIMITS.json_depth:
+        return _malformed(RecursionError())
+    found = tuple(islice(shape_problems(value, kind), MOST))
+    return invalid(found) if found else RefusedError(ApiCode.MALFORMED_JSON, said.partition(" - at `")[0][:64])
+
+
+def _malformed(error: Exception) -> RefusedError:
+    """Return the refusal of a body that is not JSON."""
+    match error:
+        case RecursionError():
+            detail = f"lists and objects may be nested {LIMITS.json_depth} deep"
+        case UnicodeDecodeError():
+            detail = "the body is not UTF-8"
+        case _:
+            detail = str(error)
+    return RefusedError(ApiCode.MALFORMED_JSON, detail)

@@ -1,0 +1,98 @@
+"""The routes of e-mails: accept, show, list, cancel, resolve."""
+
+from __future__ import annotations
+
+from asyncio import timeout
+from typing import Annotated, Final
+
+from litestar import Response, get, post
+from litestar.params import FromPath, HeaderParameter, JSONBody
+from msgspec import Struct
+
+from mailapps.api.body import ApiRequest
+from mailapps.api.filters import Listing, from_query_string, query_for
+from mailapps.api.problems import invalid
+from mailapps.api.reach import known, listed, mailer_of, patience
+from mailapps.api.views import ContentView, EmailList, EmailSummary, EmailView, content, summary, view
+from mailcore.appeal import Resolution
+from mailcore.identity import checked_key
+from mailcore.lifecycle import Status
+from mailcore.message import Message
+from mailcore.problems import line_problem
+
+NOTE_LENGTH: Final = 500
+
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="Your name for this submission: however often it is sent, one key makes one e-mail.",
+    ),
+]
+
+
+class Settlement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"as_": "as"}):
+    """How a person settles a held e-mail.
+
+    Attributes:
+        as_: What became of it, or what shall.
+        note: For its history: who found out what. One line, at most 500 characters.
+    """
+
+    as_: Resolution
+    note: str = ""
+
+
+@post(["/emails", "/email"], status_code=201)
+async def submit_email(
+    request: ApiRequest, data: JSONBody[Message], idempotency_key: IdempotencyKey = None
+) -> Response[EmailSummary]:
+    """Accept a message: once this answers 201, its e-mail is durable and will be sent."""
+    key = None if idempotency_key is None else checked_key(idempotency_key)
+    async with timeout(patience(request)):
+        added = await mailer_of(request).submit(data, key=key)
+    headers = {"Location": f"/api/emails/{added.email.id}"}
+    if not added.fresh:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(summary(added.email), status_code=201, headers=headers)
+
+
+@get("/emails")
+async def list_emails(request: ApiRequest) -> EmailList:
+    """List e-mails, newest first."""
+    asked = from_query_string(request.scope["query_string"], Listing)
+    return await listed(request, query_for(asked, place="query:", status=asked.status), asked)
+
+
+@get("/emails/{email_id:str}")
+async def show_email(request: ApiRequest, email_id: FromPath[str]) -> EmailView:
+    """Show an e-mail with its attempts and its history."""
+    async with timeout(patience(request)):
+        return view(await mailer_of(request).get(known(email_id)))
+
+
+@get("/emails/{email_id:str}/content")
+async def show_content(request: ApiRequest, email_id: FromPath[str]) -> ContentView:
+    """Show what was accepted: subject, bodies and attachments."""
+    async with timeout(patience(request)):
+        return content(await mailer_of(request).content(known(email_id)))
+
+
+@post("/emails/{email_id:str}/cancel", status_code=200)
+async def cancel_email(request: ApiRequest, email_id: FromPath[str]) -> Response[EmailView]:
+    """Withdraw an e-mail; 202 if it is being sent, and will be withdrawn should this attempt fail."""
+    async with timeout(patience(request)):
+        email = await mailer_of(request).cancel(known(email_id))
+    return Response(view(email), status_code=200 if email.status is Status.CANCELLED else 202)
+
+
+@post("/emails/{email_id:str}/resolve", status_code=200)
+async def resolve_email(request: ApiRequest, email_id: FromPath[str], data: JSONBody[Settlement]) -> EmailView:
+    """Settle a held e-mail by what a person found out."""
+    if wrong := line_problem(data.note, "/note", NOTE_LENGTH):
+        raise invalid([wrong])
+    async with timeout(patience(request)):
+        return view(await mailer_of(request).resolve(known(email_id), data.as_, note=data.note))
+
+
+ROUTES: Final = (submit_email, list_emails, show_email, show_content, cancel_email, resolve_email)

@@ -1,0 +1,48 @@
+"""What the head of every answer says: the request's id, and what a browser may do with the answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from litestar.types import Message, Scope
+
+from mailapps.api.config import ApiConfig
+
+NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
+"""The policy of what is no page: a browser that shows it as one does nothing with it."""
+
+_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_UNLESS_SAID: Final = (
+    (b"content-security-policy", NOTHING.encode()),
+    (b"cache-control", b"no-store"),
+)
+
+
+def request_id(scope: Scope) -> str:
+    """Return the name of a request: its caller's, if that can be shown safely, or a new one."""
+    state = scope["state"]
+    if "request_id" not in state:
+        config: ApiConfig = scope["litestar_app"].state["config"]
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        state["request_id"] = given.decode() if _ID.fullmatch(given) else config.new_request_id()
+    known: str = state["request_id"]
+    return known
+
+
+async def dress(message: Message, scope: Scope) -> None:
+    """Add to an answer's head what every answer says."""
+    if message["type"] != "http.response.start":
+        return
+    said = {name for name, _ in message["headers"]}
+    message["headers"] = [
+        *message["headers"],
+        (b"x-request-id", request_id(scope).encode()),
+        *_ALWAYS,
+        *(head for head in _UNLESS_SAID if head[0] not in said),
+    ]

@@ -1,0 +1,132 @@
+"""The API behind a socket: uvicorn inside a loop that somebody else runs, from the first answer to the last.
+
+The caller owns the loop (run it by uvloop), the signals and the exit code; this module owns the listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from typing import Final
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+BACKLOG: Final = 2048
+KEEP_ALIVE_S: Final = 75
+"""Longer than the idle time of the usual balancer (60 s), so that it is not we who close first."""
+
+FIRST_REQUEST_WITHIN: Final = timedelta(seconds=30)
+"""How long a connection may stay open without a whole head of a request."""
+
+DRAIN_WITHIN_S: Final = 25
+"""How long requests that were accepted are waited for; the longest one may take is the body's time and the store's."""
+
+
+class HastyProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, which waits for the first request of a connection for ever; this one does not."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Start the clock."""
+        super().connection_made(transport)
+        self._hurry = self.loop.call_later(FIRST_REQUEST_WITHIN.total_seconds(), self._give_up)
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock: from here on the application has its own."""
+        self._hurry.cancel()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._hurry.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        """Close a connection that asked for nothing."""
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which leaves signals alone and says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        """Remember whom to tell."""
+        super().__init__(config)
+        self._tell = started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to the caller: uvicorn would raise them again, and the process end by them, not by 0."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell."""
+        await super().startup(sockets)
+        self._tell()
+
+
+async def serve(app: Litestar, host: str, port: int, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Serve the API until `stop` is set; then close the listener, answer what was accepted, and return.
+
+    Readiness must be false before: set what `ApiConfig.draining` asks for before `stop`, or let it ask for `stop`.
+
+    Args:
+        app: The API.
+        host: A name or address.
+        port: 0 picks a free one.
+        ready: Is told the address, once requests are answered.
+        stop: Set by whoever handles signals.
+
+    Raises:
+        OSError: The address cannot be listened at.
+    """
+    listener = listening_at(host, port)
+    address = url_of(host, listener.getsockname()[1])
+    server = Server(_config(app), started=lambda: ready(address))
+    running = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.get_running_loop().create_task(stop.wait())
+    try:
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        server.should_exit = True
+        await running
+
+
+def listening_at(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        OSError: The address cannot be listened at.
+    """
+    family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server(place[:2], family=family, backlog=BACKLOG)
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the address as a browser on this machine takes it."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 -- compared, not bound
+    return f"http://{reachable}:{port}"
+
+
+def _config(app: Litestar) -> uvicorn.Config:
+    """Return how uvicorn runs the API: no access log, no word about itself, no trust in proxies."""
+    return uvicorn.Config(
+        app,
+        http=HastyProtocol,
+        ws="none",
+        lifespan="on",
+        loop="none",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_WITHIN_S,
+    )
