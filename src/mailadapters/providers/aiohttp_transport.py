@@ -19,7 +19,6 @@ from typing import Any
 import aiohttp
 import httpx
 from aiohttp.http import HttpProcessingError
-from yarl import URL
 
 MOST_READ = 64 * 1024
 """Bytes of an answer that are read, before and after decoding (I34)."""
@@ -47,7 +46,7 @@ class _Call:
     connected: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Carries httpx requests over aiohttp. Make and close it in the event loop that it is used in.
 
@@ -61,7 +60,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """
 
     tls: ssl.SSLContext
-    _sessions: list[aiohttp.ClientSession] = field(default_factory=list[aiohttp.ClientSession], init=False, repr=False)
+    _session: aiohttp.ClientSession | None = field(default=None, init=False, repr=False)
+    _closed: bool = field(default=False, init=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Make one call; see the class for what it raises. Never redirected, never repeated."""
@@ -80,27 +80,30 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return _response(answer, body, complete=complete)
 
     async def aclose(self) -> None:
-        """Close every connection."""
-        while self._sessions:
-            await self._sessions.pop().close()
+        """Close every connection, for good; twice is nothing."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
 
     async def _start(self, request: httpx.Request, call: _Call) -> aiohttp.ClientResponse:
         """Send a request and return its answer as soon as the head of it is there."""
         body = await request.aread()
-        return await self._session().request(
+        return await self._opened().request(
             request.method,
-            URL(str(request.url), encoded=True),
-            headers=request.headers.multi_items(),
+            str(request.url),
+            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
             data=io.BytesIO(body) if len(body) > _LONG_BODY else body,
             allow_redirects=False,
             trace_request_ctx=call,
         )
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _opened(self) -> aiohttp.ClientSession:
         """Return the one session, made at the first request since aiohttp asks for a running loop."""
-        if not self._sessions:
-            self._sessions.append(_session(self.tls))
-        return self._sessions[0]
+        if self._closed:
+            raise RuntimeError("the transport is closed")
+        if self._session is None:
+            self._session = _new_session(self.tls)
+        return self._session
 
 
 def as_httpx(error: Exception, *, connected: bool) -> httpx.TransportError:
@@ -119,7 +122,7 @@ def as_httpx(error: Exception, *, connected: bool) -> httpx.TransportError:
     return httpx.RemoteProtocolError(text) if garbage else httpx.ReadError(text)
 
 
-def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
+def _new_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
     """Return a session that adds nothing to a request and keeps nothing of an answer.
 
     The pool has no limit: the engine bounds what is in flight, and a second bound could only make calls

