@@ -6,6 +6,7 @@ frame without any permission. Source of the policies: OWASP, and the sandbox dir
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,6 +17,7 @@ from mailapps.emulator.inbox import Received
 from mailapps.emulator.wire import File, Letter, Mailbox
 
 _KIB = 1024
+_CONNECTING = re.compile(r"<(link|i?frame|object|embed)(?=[\s/>])", re.IGNORECASE)
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -137,8 +139,13 @@ def missing_page(text: str) -> str:
 
 
 def preview(letter: Letter) -> str:
-    """Return a letter's own HTML, as written but for inline images, which become data the frame may show."""
-    html = letter.html or ""
+    """Return a letter's own HTML, as written but for two things.
+
+    Inline images become data, which the frame may show. Frames and links lose their names: the policy forbids
+    all that they load, but Chromium connects to the server of a frame before it looks at the policy, and no
+    policy stops ``rel=preconnect``; either would tell a sender that the letter was opened.
+    """
+    html = _CONNECTING.sub(r"<x-\1", letter.html or "")
     for file in letter.files:
         if file.content_id and file.content_type.startswith("image/"):
             html = html.replace(f"cid:{file.content_id}", _data_url(file))

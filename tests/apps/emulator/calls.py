@@ -20,7 +20,7 @@ FORM = {"from": "Shop <a@shop.example>", "to": "ann@example.com", "subject": "He
 ANYTHING = Account()
 
 
-def mail(**changes: Any) -> dict[str, Any]:
+def mail(**changes: object) -> dict[str, Any]:
     """Return a body that SendGrid takes, with changes; a change to None leaves the key out."""
     right = {
         "personalizations": [{"to": [{"email": "ann@example.com"}]}],
@@ -32,7 +32,7 @@ def mail(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**right, **changes}.items() if value is not None}
 
 
-def sendgrid_call(body: object, **changes: Any) -> Call:
+def sendgrid_call(body: object, **changes: object) -> Call:
     """Return a call to SendGrid with this body as JSON, or as it is if it is bytes."""
     right = {
         "provider": "sendgrid",
@@ -46,7 +46,7 @@ def sendgrid_call(body: object, **changes: Any) -> Call:
     return Call(**{**right, **changes})
 
 
-def mailgun_call(form: object, **changes: Any) -> Call:
+def mailgun_call(form: object, **changes: object) -> Call:
     """Return a call to Mailgun with this form, urlencoded, or as it is if it is bytes."""
     right = {
         "provider": "mailgun",
@@ -60,7 +60,7 @@ def mailgun_call(form: object, **changes: Any) -> Call:
     return Call(**{**right, **changes})
 
 
-def letter(**changes: Any) -> Letter:
+def letter(**changes: object) -> Letter:
     """Return a letter with changes."""
     right = {
         "from_": Mailbox("a@shop.example", "Shop"),

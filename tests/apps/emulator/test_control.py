@@ -54,7 +54,9 @@ async def test_a_bad_script_leaves_the_one_before(client: httpx.AsyncClient) -> 
     assert (await client.post(SENDGRID, json=mail(), headers=BEARER)).status_code == 503
 
 
-@pytest.mark.parametrize("path", ["/emulator/inbox?limit=x", "/emulator/inbox?after=-1", "/emulator/requests?limit=1e3"])
+@pytest.mark.parametrize(
+    "path", ["/emulator/inbox?limit=x", "/emulator/inbox?after=-1", "/emulator/requests?limit=1e3"]
+)
 async def test_a_bad_number_is_400_and_names_it(client: httpx.AsyncClient, path: str) -> None:
     """A misspelt query is not taken for another one."""
     answer = await client.get(path)
@@ -114,7 +116,9 @@ async def test_the_health_page_says_ok(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-@pytest.mark.parametrize(("host", "status"), [("evil.example", 421), ("localhost", 200), ("a.localhost", 200), ("[::1]", 200)])
+@pytest.mark.parametrize(
+    ("host", "status"), [("evil.example", 421), ("localhost", 200), ("a.localhost", 200), ("[::1]", 200)]
+)
 async def test_over_loopback_a_foreign_name_is_refused(client: httpx.AsyncClient, host: str, status: int) -> None:
     """DNS rebinding: a page of another site that points its name at this machine reads no inbox."""
     assert (await client.get("/emulator/inbox", headers={"host": host})).status_code == status

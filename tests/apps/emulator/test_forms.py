@@ -12,13 +12,17 @@ from mailapps.emulator.forms import Form, Upload, parse_form
 
 FILES = frozenset({"attachment", "inline"})
 text = st.text(st.characters(exclude_categories=["Cs"]))
-names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda name: "%" not in name and "\\" not in name)
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(
+    lambda name: "%" not in name and "\\" not in name
+)
 
 
 @given(st.lists(st.tuples(names, text)), st.lists(st.tuples(names, st.binary()), min_size=1))
 def test_our_own_multipart_is_read_back(fields: list[tuple[str, str]], files: list[tuple[str, bytes]]) -> None:
     """Names, texts and bytes survive, whatever boundaries and line breaks they contain."""
-    parts = [FilePart(field="attachment", filename=name, content_type="image/png", content=data) for name, data in files]
+    parts = [
+        FilePart(field="attachment", filename=name, content_type="image/png", content=data) for name, data in files
+    ]
     content_type, body = form(fields, parts, "seed")
 
     read = parse_form(content_type, body, files=FILES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
@@ -15,7 +14,7 @@ from mailapps.emulator import EmulatorSettings, Running, running_emulator
 from mailapps.emulator.ledger import Ledger, Row, Wanted
 
 
-def row(seq: int, **changes: Any) -> Row:
+def row(seq: int, **changes: object) -> Row:
     """Return a row with changes."""
     right = {
         "seq": seq,

@@ -162,7 +162,10 @@ def test_a_multipart_letter_has_everything_and_loses_files_without_a_name() -> N
         b'Content-Disposition: form-data; name="h:Reply-To"\r\n\r\nr@x.org',
         b'Content-Disposition: form-data; name="h:X-Order"\r\n\r\n42',
         b'Content-Disposition: form-data; name="v:mailcore_id"\r\n\r\nem_1',
-        b'Content-Disposition: form-data; name="attachment"; filename="a.bin"\r\nContent-Type: image/png\r\n\r\n\x00\r\n--\xff',
+        (
+            b'Content-Disposition: form-data; name="attachment"; filename="a.bin"\r\n'
+            b"Content-Type: image/png\r\n\r\n\x00\r\n--\xff"
+        ),
         b'Content-Disposition: form-data; name="attachment"\r\nContent-Type: text/plain\r\n\r\nlost',
         b'Content-Disposition: form-data; name="inline"; filename="logo"\r\nContent-Type: image/png\r\n\r\nx',
     ]

@@ -12,7 +12,7 @@ from mailapps.emulator.sendgrid import judge, refuse
 from mailapps.emulator.wire import Account, File, Mailbox
 
 
-def to(*addresses: str, **more: Any) -> list[dict[str, Any]]:
+def to(*addresses: str, **more: object) -> list[dict[str, Any]]:
     """Return one personalization."""
     return [{"to": [{"email": address} for address in addresses], **more}]
 
@@ -30,13 +30,25 @@ REFUSED = {
     "empty to": (mail(personalizations=to()), "personalizations.0.to", "The to array is required"),
     "empty cc": (mail(personalizations=to("ann@example.com", cc=[])), "personalizations.0.cc", "The cc array"),
     "empty bcc": (mail(personalizations=to("ann@example.com", bcc=[])), "personalizations.0.bcc", "The bcc array"),
-    "bad to": (mail(personalizations=to("b@x.org", "ann")), "personalizations.0.to.1.email", "Does not contain a valid"),
+    "bad to": (
+        mail(personalizations=to("b@x.org", "ann")),
+        "personalizations.0.to.1.email",
+        "Does not contain a valid",
+    ),
     "unicode domain": (mail(personalizations=to("a@bücher.example")), "personalizations.0.to.0.email", "valid address"),
     "unicode local": (mail(personalizations=to("ü@example.com")), "personalizations.0.to.0.email", "valid address"),
     "repeat in to": (mail(personalizations=to("a@x.org", "A@X.org")), "personalizations.0", "first duplicate"),
     "repeat in cc": (mail(personalizations=to("ann@example.com", cc=[ANN])), "personalizations.0", "should be unique"),
-    "repeat in bcc": (mail(personalizations=to("ann@example.com", bcc=[ANN])), "personalizations.0", "should be unique"),
-    "1001 recipients": (mail(personalizations=to(*(f"a{n}@x.org" for n in range(1001)))), "personalizations", "limit of 1000"),
+    "repeat in bcc": (
+        mail(personalizations=to("ann@example.com", bcc=[ANN])),
+        "personalizations.0",
+        "should be unique",
+    ),
+    "1001 recipients": (
+        mail(personalizations=to(*(f"a{n}@x.org" for n in range(1001)))),
+        "personalizations",
+        "limit of 1000",
+    ),
     "no from": (mail(from_=None), "from.email", "The from object must be provided"),
     "bad from": (mail(from_={"email": "shop"}), "from.email", "does not contain a valid address"),
     "bad reply_to": (mail(reply_to={"email": "x"}), "reply_to.email", "does not contain a valid address"),
@@ -57,7 +69,11 @@ REFUSED = {
     "line break in base64": (mail(attachments=[{**FILE, "content": "YW\nJj"}]), "attachments.0.content", "base64"),
     "no file content": (mail(attachments=[{"filename": "a"}]), "attachments.0.content", "base64"),
     "odd disposition": (mail(attachments=[{**FILE, "disposition": "x"}]), "attachments.0.disposition", "inline"),
-    "inline without id": (mail(attachments=[{**FILE, "disposition": "inline"}]), "attachments.0.content_id", "required"),
+    "inline without id": (
+        mail(attachments=[{**FILE, "disposition": "inline"}]),
+        "attachments.0.content_id",
+        "required",
+    ),
     "reserved header": (mail(headers={"Reply-To": "a"}), "headers.Reply-To", "reserved"),
     "reserved in one": (
         mail(personalizations=to("a@x.org", headers={"BCC": "a"})),
@@ -122,7 +138,11 @@ GATES = {
     "wrong method": ({"method": "GET"}, 405, "POST"),
     "no key": ({"headers": {"accept": "*/*", "content-type": "application/json"}}, 401, "authorization required"),
     "basic": ({"headers": {"authorization": "Basic x", "accept": "*/*"}}, 401, "authorization required"),
-    "no accept": ({"headers": {"authorization": "Bearer x", "content-type": "application/json"}}, 406, "Not Acceptable"),
+    "no accept": (
+        {"headers": {"authorization": "Bearer x", "content-type": "application/json"}},
+        406,
+        "Not Acceptable",
+    ),
     "no content type": ({"headers": {"authorization": "Bearer x", "accept": "*/*"}}, 415, "application/json"),
     "too large": ({"too_large": True}, 413, "Too Large"),
 }
@@ -154,7 +174,10 @@ def test_an_unknown_key_is_401_when_the_account_has_keys() -> None:
     assert reasons(verdict)[0][1].startswith("The provided authorization grant is invalid")
 
 
-@pytest.mark.parametrize(("known", "status"), [("A@shop.example", 202), ("@shop.example", 202), ("@hop.example", 403), ("b@shop.example", 403)])
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [("A@shop.example", 202), ("@shop.example", 202), ("@hop.example", 403), ("b@shop.example", 403)],
+)
 def test_a_from_that_is_not_verified_is_403_about_the_field_from(known: str, status: int) -> None:
     """A verified sender is an address or a whole domain, and anybody else is refused in the real words."""
     verdict = judge(sendgrid_call(mail()), Account(verified_senders=(known,)))
