@@ -48,6 +48,16 @@ class Rules(Struct, frozen=True, kw_only=True):
     wakeup_grace: timedelta = timedelta(seconds=10)
     look_again: timedelta = timedelta(seconds=30)
 
+    def __post_init__(self) -> None:
+        """Refuse numbers by which no attempt could ever be made.
+
+        Raises:
+            ValueError: The lease is shorter than two calls.
+        """
+        if self.lease < 2 * self.call_deadline:
+            message = f"the lease of {self.lease} must be at least twice the call deadline of {self.call_deadline}"
+            raise ValueError(message)
+
 
 class Begin(Struct, frozen=True, kw_only=True):
     """Start an attempt, if the provider's health admits it.
@@ -187,9 +197,16 @@ def _next_step(email: Email, providers: Sequence[ProviderView], rules: Rules, no
     if route.capable and not route.carriers:
         return GiveUp(Reason.REJECTED, "no provider that could carry it knows its sender")
     reserved = tuple(view for view in (*route.ready, *route.paced) if view.name == email.reserved)
-    if choice := reserved or route.ready or route.paced:
+    near = tuple(view for view in route.paced if _can_reserve(view, rules, now))
+    if choice := reserved or route.ready or near:
         return _begin(email, choice, route, rules, now=now, u=u)
     return _wait(email, route, rules, now, u)
+
+
+def _can_reserve(view: ProviderView, rules: Rules, now: datetime) -> bool:
+    """Whether a paced provider's next start is near enough to be reserved."""
+    turn = view.standing.available_at
+    return turn is None or turn - now <= rules.health.reserve_ahead
 
 
 def _pinned_to(email: Email, providers: Sequence[ProviderView], now: datetime) -> str | None:
@@ -201,7 +218,8 @@ def _pinned_to(email: Email, providers: Sequence[ProviderView], now: datetime) -
     if not doubtful or now >= email.series_at + (email.give_up_at - email.series_at) / 2:
         return None
     first = next(one for one in doubtful if one.provider == doubtful[-1].provider)
-    window = next((view.capabilities.dedupe_window for view in providers if view.name == first.provider), None)
+    able = (view for view in providers if view.name == first.provider and view.name not in email.refused_by)
+    window = next((view.capabilities.dedupe_window for view in able), None)
     return first.provider if window and now < first.started_at + window else None
 
 

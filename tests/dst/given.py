@@ -71,12 +71,12 @@ def attempt(n: int = 1, provider: str = "p1", *, at: datetime = NOW, **fields: A
 
 def doubtful(n: int = 1, provider: str = "p1", **fields: Any) -> Attempt:
     """Return an attempt whose outcome nobody knows."""
-    return attempt(n, provider, outcome=Verdict.UNKNOWN, code="timeout", **fields)
+    return attempt(n, provider, **{"outcome": Verdict.UNKNOWN, "code": "timeout", **fields})
 
 
 def deferred(n: int = 1, provider: str = "p1", **fields: Any) -> Attempt:
     """Return an attempt that failed cleanly."""
-    return attempt(n, provider, outcome=Verdict.DEFERRED, code="503", **fields)
+    return attempt(n, provider, **{"outcome": Verdict.DEFERRED, "code": "503", **fields})
 
 
 CLEAR = Standing(obstacle=None, available_at=None, generation=0, probe=False, permits=0, score=1.0, share=1.0)
