@@ -1,0 +1,87 @@
+"""The registry of commands, and what is done with the errors that they may end in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final
+
+from cyclopts import App, CycloptsError, Group
+
+from mailapps.cli.exits import CommandError, Exit
+from mailcore.errors import MailError, SettingsError
+
+COMMANDS: Final = {
+    "Run": {
+        "up": ("running:up", "Run everything in one process: API, worker, scheduler, emulator."),
+        "api": ("running:api", "Run the HTTP API; workers elsewhere send."),
+        "worker": ("running:worker", "Send e-mails from the store; no API."),
+        "scheduler": ("running:scheduler", "Look after e-mails that are due, beside workers."),
+        "emulator": ("running:emulator", "Run the provider emulator with its inbox."),
+    },
+    "Ask a running service": {
+        "send": ("sending:send", "Send one e-mail, or many from a file."),
+        "list": ("asking:list_emails", "List e-mails, newest first."),
+        "show": ("asking:show", "Show what happened to an e-mail, and why."),
+        "cancel": ("acting:cancel", "Withdraw e-mails that are not sent yet."),
+        "resolve": ("acting:resolve", "Settle an e-mail that is held by an unknown outcome."),
+        "dead-letters": ("asking:dead_letters", "List the e-mails that failed for good."),
+        "redrive": ("acting:redrive", "Queue dead letters again."),
+        "providers": ("asking:providers", "Show how the providers stand."),
+    },
+    "Look ahead": {
+        "check": ("checking:check", "Check the settings, and reach everything they name."),
+        "simulate": ("checking:simulate", "Show how the strategies fare in made-up outages."),
+    },
+}
+
+
+def registry() -> App:
+    """Return the application; nothing but the names and a line for each command is loaded yet."""
+    app = App(
+        name="mailcore",
+        help="An e-mail sending engine: it keeps every message until one of several providers has taken it.",
+        help_epilogue="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 the service is not reachable.",
+        version=lambda: version("mailcore-engine"),
+        help_format="plaintext",
+    )
+    for title, commands in COMMANDS.items():
+        group = Group.create_ordered(title)
+        for number, (name, (place, line)) in enumerate(commands.items()):
+            app.command(f"mailapps.cli.{place}", name=name, help=line, group=group, sort_key=number)
+    for flag in ("--help", "--version"):
+        app[flag].group = Group.create_ordered("Options")
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code; what is wrong is told in plain words on standard error."""
+    app = registry()
+    try:
+        done = app(list(argv), exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return Exit.USAGE
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # or the interpreter complains of standard output at its end
+        return Exit.OK
+    except (CommandError, MailError, OSError) as error:
+        return told(error)
+    return done if isinstance(done, int) else Exit.OK
+
+
+def told(error: Exception) -> int:
+    """Say what went wrong, a line for each thing, and return the exit code."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    title = "mailcore: the settings are wrong" if isinstance(error, SettingsError) else f"mailcore: {lines.pop(0)}"
+    print("\n".join([title, *(f"  {line}" for line in lines)]), file=sys.stderr)  # noqa: T201 - what a command says
+    if isinstance(error, SettingsError):
+        return Exit.USAGE
+    return error.code if isinstance(error, CommandError) else Exit.FAILED

@@ -1,0 +1,42 @@
+"""What a process says of itself once it runs."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from mailapps.container import Role
+from mailapps.roles import Started
+
+_BODY = """{
+  "from": "Shop <no-reply@shop.example>", "to": "Ann <ann@example.com>",
+  "subject": "Your receipt", "text": "Thank you for your order."}"""
+
+
+def banner(started: Started) -> str:
+    """Return a few lines of rich markup: where everything is, and the first thing to try."""
+    lines = [f"[bold]mailcore {started.role}[/bold]", *_places(started)]
+    if started.role is Role.API:
+        lines.append("No e-mail is sent from here: run mailcore worker beside it.")
+    if started.role is Role.SCHEDULER:
+        lines.append("With this store every worker looks for due e-mails itself; this one sends what they leave.")
+    if started.role is Role.UP:
+        lines += ["", "Send an e-mail, from another terminal:", *_curl(started)]
+    return "\n".join([*lines, "", "[dim]Ctrl-C ends it politely.[/dim]"])
+
+
+def _places(started: Started) -> list[str]:
+    """Return a line for everything that has an address."""
+    places = {
+        "API": started.api,
+        "docs": f"{started.api}/docs" if started.api else None,
+        "inbox": f"{started.emulator}/" if started.emulator else None,
+        "store": started.settings.store,
+        "providers": ", ".join(started.settings.providers),
+    }
+    return [f"  {name:<10}{escape(text)}" for name, text in places.items() if text]
+
+
+def _curl(started: Started) -> list[str]:
+    """Return the first command to try."""
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if started.settings.admin_key else ""
+    return [escape(f"curl -i {started.api}/api/emails -H 'Content-Type: application/json'{key} -d '{_BODY}'")]

@@ -1,0 +1,36 @@
+"""How a command ends: its exit codes, and the errors that carry them to `main`."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command's exit code means; docs/reference/command-line.md lists them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+
+
+class CommandError(Exception):
+    """A command that did not do what it was asked; the text is for people and says what to do.
+
+    Attributes:
+        code: The exit code.
+    """
+
+    code = Exit.FAILED
+
+
+class UsageError(CommandError):
+    """It was asked for something that makes no sense."""
+
+    code = Exit.USAGE
+
+
+class UnreachableError(CommandError):
+    """The service is not there."""
+
+    code = Exit.UNREACHABLE

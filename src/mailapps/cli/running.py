@@ -1,0 +1,114 @@
+"""The commands that run something: up, api, worker, scheduler, emulator."""
+
+from __future__ import annotations
+
+import os
+import sys
+from errno import EADDRINUSE
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from mailapps.cli.banner import banner
+from mailapps.cli.exits import CommandError
+from mailapps.container import Role, provider_problems
+from mailapps.emulator import EmulatorSettings
+from mailapps.emulator import run as run_emulator
+from mailapps.logs import set_up, watching
+from mailapps.roles import Started, play, run
+from mailapps.settings import EMULATOR_BIND, place
+from mailapps.settings_sources import load
+
+Config = Annotated[Path | None, Parameter(env_var="MAILCORE_CONFIG")]
+
+
+def up(*, config: Config = None) -> None:
+    """Run everything in one process: API, worker, scheduler, and the emulator if a provider points at it.
+
+    Without any settings e-mails are kept in ./mailcore.db and go to the emulator's inbox; nothing leaves this machine.
+
+    Args:
+        config: The settings file; by default ./mailcore.toml, if it is there.
+    """
+    _play(Role.UP, config)
+
+
+def api(*, config: Config = None) -> None:
+    """Run the HTTP API alone. What it accepts is sent by `mailcore worker` on the same store.
+
+    Args:
+        config: The settings file; by default ./mailcore.toml, if it is there.
+    """
+    _play(Role.API, config)
+
+
+def worker(*, config: Config = None) -> None:
+    """Send e-mails from the store, without an API. Any number of workers share one store.
+
+    Args:
+        config: The settings file; by default ./mailcore.toml, if it is there.
+    """
+    _play(Role.WORKER, config)
+
+
+def scheduler(*, config: Config = None) -> None:
+    """Look for e-mails that are due every few seconds (`sweep`) and send them, a few at a time.
+
+    With the embedded store this is seldom needed: `up` and every `worker` look for due e-mails themselves, twice a
+    second. It keeps e-mails going, slowly, while no worker runs.
+
+    Args:
+        config: The settings file; by default ./mailcore.toml, if it is there.
+    """
+    _play(Role.SCHEDULER, config)
+
+
+def emulator(*, bind: str = EMULATOR_BIND, ledger: Path | None = None) -> None:
+    """Run the provider emulator: it speaks the providers' wire formats, fails on command, and shows what it took.
+
+    Args:
+        bind: Where to listen, host:port.
+        ledger: A file that gets a line of JSON for every request.
+    """
+    import asyncio
+
+    at = place(bind)
+    console = Console()
+    try:
+        asyncio.run(
+            run_emulator(
+                EmulatorSettings(host=at.host, port=at.port, ledger=ledger),
+                ready=lambda url: console.print(f"emulator  {url}  (the inbox; Ctrl-C ends it)", highlight=False),
+            )
+        )
+    except OSError as error:
+        raise _in_use(error, bind, "--bind") from error
+
+
+def _play(role: Role, config: Path | None) -> None:
+    """Run a role by the settings."""
+    settings = load(config, os.environ, provider_problems)
+    set_up(settings.log, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    log = structlog.get_logger("mailcore")
+    console = Console()
+
+    def tell(started: Started) -> None:
+        log.info("started", role=str(role), api=started.api, emulator=started.emulator, store=settings.store)
+        console.print(Text.from_markup(banner(started)), soft_wrap=True)
+
+    try:
+        run(play(settings, role, watching(log), tell))
+    except OSError as error:
+        raise _in_use(error, settings.bind, "bind") from error
+    log.info("stopped", role=str(role))
+
+
+def _in_use(error: OSError, bind: str, key: str) -> Exception:
+    """Return what to say of an address that cannot be listened at."""
+    if error.errno == EADDRINUSE:
+        return CommandError(f"{bind} is in use already: stop what listens there, or choose another {key}")
+    return CommandError(f"cannot listen at {bind}: {error.strerror}; choose another {key}")

@@ -1,0 +1,202 @@
+"""Which adapter stands behind which port: the one place that knows, and the only importer of dependency_injector.
+
+All parts are made in one thread without a wait and live as long as the process; what holds files and connections
+opens them with its first use and is closed by `closing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from enum import StrEnum
+from functools import partial
+from importlib.metadata import version
+from typing import Final, cast
+
+from dependency_injector import containers, providers
+
+from mailadapters import system
+from mailapps.api.config import ApiConfig
+from mailapps.settings import Settings, Table
+from mailcore.assembly import Assembled, SharesHealth, Tuning, assembled, author, configured, found
+from mailcore.engine import Pace
+from mailcore.errors import EmailNotFoundError, SettingsError
+from mailcore.plan import Rules
+from mailcore.ports import Clock, Configured, EmailStore, Ports, ProviderHealth, WakeUpQueue, Watch, look_away
+from mailcore.retry import LaneRules, RetryPolicy
+from mailcore.strategy import Strategy
+
+SCHEDULER_SLOTS: Final = 8
+"""What a scheduler sends at once: it is there to find, not to send."""
+
+
+class Role(StrEnum):
+    """What a process is for."""
+
+    UP = "up"
+    API = "api"
+    WORKER = "worker"
+    SCHEDULER = "scheduler"
+
+
+def provider_problems(name: str, table: Table) -> Sequence[str]:
+    """Return what the provider's own kind finds wrong with its table."""
+    try:
+        configured({**table, "name": name}, system.new_clock())
+    except SettingsError as error:
+        return [str(error)]
+    return []
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the numbers that decisions go by.
+
+    Raises:
+        SettingsError: Nobody offers the strategy.
+    """
+    lanes = settings.lanes
+    return Rules(
+        retry=RetryPolicy(base=settings.retry.base, cap=settings.retry.cap, max_rounds=settings.retry.max_rounds),
+        lanes=LaneRules(
+            urgent=lanes.urgent.give_up_after,
+            transactional=lanes.transactional.give_up_after,
+            bulk=lanes.bulk.give_up_after,
+        ),
+        strategy=cast("Strategy", found("mailcore.strategies", settings.strategy)),
+        strategy_name=settings.strategy,
+        lease=settings.lease,
+        call_deadline=settings.call_deadline,
+        max_crashes=settings.max_crashes,
+        max_unknowns=settings.max_unknowns,
+        unknown_grace=settings.unknown_grace,
+        hold_for=settings.hold_for,
+        wakeup_grace=settings.wakeup_grace,
+    )
+
+
+def pace_of(settings: Settings, role: Role) -> Pace:
+    """Return how much a process does at once."""
+    if role is Role.SCHEDULER:
+        return Pace(slots=SCHEDULER_SLOTS, bulk_share=settings.bulk_share, poll=settings.sweep)
+    return Pace(slots=settings.in_flight, bulk_share=settings.bulk_share, poll=settings.poll)
+
+
+def _store(settings: Settings) -> EmailStore:
+    """Return the store that the settings name."""
+    return cast("EmailStore", _by_url("mailcore.stores", settings.store))
+
+
+def _queue(settings: Settings) -> WakeUpQueue:
+    """Return the queue that the settings name."""
+    return cast("WakeUpQueue", _by_url("mailcore.queues", settings.queue))
+
+
+def _by_url(group: str, url: str) -> object:
+    """Make what a URL names, by its scheme."""
+    return cast("Callable[[str], object]", found(group, url.partition(":")[0]))(url)
+
+
+def _health(store: EmailStore) -> ProviderHealth:
+    """Return the providers' health that all processes on this store share."""
+    if not isinstance(store, SharesHealth):
+        raise SettingsError("store: it cannot share the providers' health")
+    return store.health
+
+
+def _connected(settings: Settings, clock: Clock) -> tuple[Configured, ...]:
+    """Return the providers, in configured order."""
+    return tuple(configured({**table, "name": name}, clock) for name, table in settings.providers.items())
+
+
+def _ports(
+    store: EmailStore,
+    queue: WakeUpQueue,
+    health: ProviderHealth,
+    connected: tuple[Configured, ...],
+    clock: Clock,
+    watch: Watch,
+) -> Ports:
+    """Return everything that the core needs of the world."""
+    return Ports(
+        store=store,
+        queue=queue,
+        health=health,
+        providers=connected,
+        clock=clock,
+        draw=system.draw,
+        new_id=system.new_email_id,
+        new_token=system.new_token,
+        sleep=asyncio.sleep,
+        watch=watch,
+    )
+
+
+def _tuning(settings: Settings, role: Role, watch: Watch) -> Tuning:
+    """Return what the settings say of decisions and pace."""
+    return Tuning(rules=rules_of(settings), pace=pace_of(settings, role), watch=watch)
+
+
+def _assembled(ports: Ports, tuning: Tuning, settings: Settings) -> Assembled:
+    """Return mailer and engine."""
+    return assembled(ports, tuning, author(settings.default_from))
+
+
+async def store_answers(store: EmailStore) -> None:
+    """Return if the store answers.
+
+    Raises:
+        StoreUnavailableError: It does not.
+    """
+    with suppress(EmailNotFoundError):
+        await store.get("em_is_anybody_there")
+
+
+def _api(settings: Settings, store: EmailStore, stop: asyncio.Event) -> ApiConfig:
+    """Return how to run the API."""
+    probes: dict[str, Callable[[], Awaitable[object]]] = {"store": partial(store_answers, store)}
+    return ApiConfig(
+        admin_key=settings.admin_key,
+        new_request_id=system.new_request_id,
+        version=version("mailcore-engine"),
+        draining=stop.is_set,
+        probes=probes,
+    )
+
+
+class Container(containers.DeclarativeContainer):
+    """The parts of one process. `settings` and `role` are given; `watch` may be."""
+
+    settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
+    role: providers.Dependency[Role] = providers.Dependency(instance_of=Role)
+    watch = providers.Object(look_away)
+
+    clock = providers.Singleton(system.new_clock)
+    stop = providers.Singleton(asyncio.Event)
+    store = providers.Singleton(_store, settings)
+    queue = providers.Singleton(_queue, settings)
+    health = providers.Singleton(_health, store)
+    connected = providers.Singleton(_connected, settings, clock)
+    ports = providers.Singleton(_ports, store, queue, health, connected, clock, watch)
+    tuning = providers.Singleton(_tuning, settings, role, watch)
+    assembled = providers.Singleton(_assembled, ports, tuning, settings)
+    api = providers.Singleton(_api, settings, store, stop)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, role: Role, watch: Watch = look_away) -> AsyncGenerator[Container]:
+    """Give the parts of a process, and close them after use: first what calls out, last the store.
+
+    Raises:
+        SettingsError: Something that the settings name is not there, or wrong.
+        StoreUnavailableError: The store cannot be opened.
+    """
+    made = Container(settings=settings, role=role, watch=watch)
+    async with AsyncExitStack() as stack:
+        ports = made.ports()
+        stack.push_async_callback(ports.store.aclose)
+        stack.push_async_callback(ports.queue.aclose)
+        for one in ports.providers:
+            stack.push_async_callback(one.provider.aclose)
+        await store_answers(ports.store)
+        yield made

@@ -1,0 +1,130 @@
+"""Logs: one line per attempt, settlement or failure, with ids and numbers, never with addresses or content (I40).
+
+What is logged is chosen field by field here; nothing that a caller or a provider wrote is passed on. Lines go to
+standard error, so that what a command prints as its result stays apart.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from mailapps.settings import LogSettings
+from mailcore.events import Event, Happening
+from mailcore.lifecycle import Attempt, Email
+from mailcore.ports import Watch
+
+LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_MILLISECONDS: Final = 1000
+_QUIET: Final = ("uvicorn.access", "httpx", "httpcore", "aiohttp.access")
+
+
+def set_up(settings: LogSettings, stream: TextIO = sys.stderr, *, color: bool = False) -> None:
+    """Send our own lines, and those of the libraries, to a stream.
+
+    Args:
+        settings: From which level on, and in which form.
+        stream: Where to.
+        color: Whether the text form may use colours.
+    """
+    text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
+    level = LEVELS[settings.level]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *(_text(color=color) if text else _json()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers = [Libraries(level)]
+    root.setLevel(max(level, logging.INFO))
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _json() -> list[Processor]:
+    """Return how a line becomes JSON."""
+    return [structlog.processors.JSONRenderer(serializer=_as_json)]
+
+
+def _as_json(line: object, **_: object) -> str:
+    """Return a line as JSON."""
+    return msgspec.json.encode(line).decode()
+
+
+def _text(*, color: bool) -> list[Processor]:
+    """Return how a line becomes text for people."""
+    return [structlog.dev.ConsoleRenderer(colors=color, pad_event_to=12)]
+
+
+class Libraries(logging.Handler):
+    """Passes the lines of libraries on: their words, and of an exception only its class and where it arose."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record."""
+        error = {} if record.exc_info is None else _where(*record.exc_info)
+        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, **error)
+
+
+def _where(
+    kind: type[BaseException] | None, _error: BaseException | None, trace: TracebackType | None
+) -> dict[str, object]:
+    """Return an exception's class and frames; its text may quote a message."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)[-8:]]
+    return {"error": kind.__name__ if kind else "", "frames": frames}
+
+
+def watching(log: FilteringBoundLogger) -> Watch:
+    """Return a watcher that logs what happens."""
+
+    def watch(event: Event) -> None:
+        match event.what:
+            case Happening.ATTEMPTED:
+                log.info("attempted", email_id=event.email_id, **_attempt(event.attempt), **_state(event.email))
+            case Happening.SUBMITTED:
+                log.info("submitted", email_id=event.email_id, **_state(event.email))
+            case Happening.CHANGED if event.email and event.email.settled:
+                log.info("settled", email_id=event.email_id, **_state(event.email))
+            case Happening.CHANGED | Happening.SETTLED_LATE | Happening.STALE_SAVE:
+                log.debug(str(event.what), email_id=event.email_id, **_state(event.email))
+            case _:
+                log.warning(str(event.what), email_id=event.email_id, note=event.note)
+
+    return watch
+
+
+def _state(email: Email | None) -> dict[str, object]:
+    """Return where an e-mail is."""
+    if email is None:
+        return {}
+    return {"status": str(email.status), "reason": str(email.reason), "lane": str(email.lane)}
+
+
+def _attempt(attempt: Attempt | None) -> dict[str, object]:
+    """Return how an attempt ended; not the outcome's text, which is the provider's own and may quote an address."""
+    if attempt is None:
+        return {}
+    return {
+        "n": attempt.n,
+        "provider": attempt.provider,
+        "outcome": str(attempt.outcome),
+        "code": attempt.code,
+        "latency_ms": round(attempt.latency.total_seconds() * _MILLISECONDS) if attempt.latency else None,
+    }

@@ -1,0 +1,149 @@
+"""What a process does: all of it (`up`), the API, the engine, or the emulator; from start to a polite end.
+
+On SIGTERM or SIGINT readiness is false at once and nothing new is begun; the listener closes, requests under way
+are answered, attempts under way end, within the call deadline and five seconds (I37, I38). A second signal ends
+the process there and then, which loses nothing either: that is what leases are for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+from msgspec import Struct
+
+from mailapps.container import Container, Role, opened
+from mailapps.emulator import EmulatorSettings, running_emulator
+from mailapps.settings import Settings, place
+from mailapps.settings_rules import points_at_emulator
+from mailcore.assembly import SPARE
+from mailcore.engine import Engine
+from mailcore.ports import Watch
+
+NOTICE_S: Final = 0.2
+"""How long the listener outlives readiness."""
+
+_BY_SIGNAL: Final = 128
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """What runs, as the command line tells it.
+
+    Attributes:
+        role: What the process is for.
+        api: The API's address, if it runs here.
+        emulator: The emulator's address, if it runs here.
+        settings: What it runs by.
+    """
+
+    role: Role
+    api: str | None = None
+    emulator: str | None = None
+    settings: Settings
+
+
+Tell = Callable[[Started], None]
+"""Is told once everything answers."""
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a process's main coroutine on the fast loop."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def play(settings: Settings, role: Role, watch: Watch, tell: Tell) -> None:
+    """Do what a role does until a signal comes.
+
+    Raises:
+        SettingsError: Something that the settings name is not there, or wrong.
+        StoreUnavailableError: The store cannot be opened.
+        OSError: An address cannot be listened at.
+    """
+    async with opened(settings, role, watch) as parts, AsyncExitStack() as stack:
+        stop = parts.stop()
+        end_by_signal(stop)
+        emulator = await stack.enter_async_context(_emulator(settings)) if role is Role.UP else None
+        if role is not Role.API:
+            await stack.enter_async_context(carrying(parts.assembled().engine, stop))
+        started = Started(role=role, emulator=emulator, settings=settings)
+        if role in {Role.UP, Role.API}:
+            await _serve(parts, settings, started, tell)
+        else:
+            tell(started)
+            await stop.wait()
+
+
+async def _serve(parts: Container, settings: Settings, started: Started, tell: Tell) -> None:
+    """Serve the API until it is stopped."""
+    from mailapps.api import create_app
+    from mailapps.api.server import serve
+
+    def ready(url: str) -> None:
+        tell(Started(role=started.role, api=url, emulator=started.emulator, settings=settings))
+
+    at = place(settings.bind)
+    app = create_app(parts.assembled().mailer, parts.api())
+    close = asyncio.Event()
+    notice = asyncio.get_running_loop().create_task(_give_notice(parts.stop(), close))
+    try:
+        await serve(app, at.host, at.port, ready=ready, stop=close)
+    finally:
+        notice.cancel()
+
+
+async def _give_notice(stop: asyncio.Event, close: asyncio.Event) -> None:
+    """Set `close` a moment after `stop`: until then whoever asks can hear that the service is not ready any more."""
+    await stop.wait()
+    await asyncio.sleep(NOTICE_S)
+    close.set()
+
+
+@asynccontextmanager
+async def carrying(engine: Engine, stop: asyncio.Event) -> AsyncGenerator[None]:
+    """Run an engine in the background; once `stop` is set it ends what it has begun, whatever else still runs."""
+    task = asyncio.get_running_loop().create_task(_carry(engine, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def _carry(engine: Engine, stop: asyncio.Event) -> None:
+    """Run an engine until `stop` is set; should it end by itself, that stops the process."""
+    running = asyncio.get_running_loop().create_task(engine.run())
+    running.add_done_callback(lambda _: stop.set())
+    await stop.wait()
+    await engine.stop(engine.courier.rules.call_deadline + SPARE)
+    await running
+
+
+@asynccontextmanager
+async def _emulator(settings: Settings) -> AsyncGenerator[str | None]:
+    """Run the emulator if a provider points at it; give its address."""
+    at = place(settings.emulator.bind)
+    if not any(points_at_emulator(table, at) for table in settings.providers.values()):
+        yield None
+        return
+    async with running_emulator(EmulatorSettings(host=at.host, port=at.port)) as running:
+        yield running.url
+
+
+def end_by_signal(stop: asyncio.Event) -> None:
+    """Set `stop` on the first SIGTERM or SIGINT; end the process on the second."""
+
+    def end(number: int) -> None:
+        if stop.is_set():
+            os._exit(_BY_SIGNAL + number)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)

@@ -1,0 +1,163 @@
+"""What must hold between settings, each rule a function from Settings to what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from mailapps.settings import Place, Settings, Table, is_loopback, place
+from mailcore.assembly import author
+from mailcore.errors import SettingsError
+from mailcore.secret import Secret
+
+MARGIN: Final = timedelta(seconds=5)
+"""How far the clocks of two workers may be apart, and what else a lease must outlast besides two calls."""
+
+OFTEN: Final = 4
+"""How many looks into the store fit into a lease at least, so that what a dead worker left is found soon."""
+
+SHORTEST_KEY: Final = 24
+KNOWN_KEYS: Final = (
+    "changeme",
+    "change-me",
+    "default",
+    "example",
+    "secret",
+    "password",
+    "letmein",
+    "mailcore",
+    "12345",
+)
+"""Beginnings and repeats of keys that anybody tries first."""
+
+_PORTS: Final = {"http": 80, "https": 443}
+_PRETENDERS: Final = frozenset({"emulator", "console"})
+
+Rule = Callable[[Settings], Iterator[str]]
+
+
+def problems_of(settings: Settings) -> list[str]:
+    """Return everything that is wrong between settings that are right one by one."""
+    return [
+        text
+        for rule in (_places, _pair, _author, _times, _key, _some_provider, _off_loopback)
+        for text in rule(settings)
+    ]
+
+
+def points_at_emulator(table: Table, emulator: Place) -> bool:
+    """Whether a provider's `base_url` is where the emulator of this configuration listens."""
+    at = _where(table)
+    return at is not None and at.port == emulator.port and _same_host(at.host, emulator.host)
+
+
+def _same_host(one: str, other: str) -> bool:
+    """Whether two names mean the same host, as far as names tell."""
+    return one == other or (is_loopback(one) and is_loopback(other))
+
+
+def _is_real(table: Table) -> bool:
+    """Whether mail that a provider takes leaves this machine."""
+    at = _where(table)
+    return str(table.get("kind")) not in _PRETENDERS and not (at and at.loopback)
+
+
+def _where(table: Table) -> Place | None:
+    """Return where a provider's `base_url` is; None if it has none that can be understood."""
+    url = table.get("base_url")
+    try:
+        parts = urlsplit(url.reveal() if isinstance(url, Secret) else str(url or ""))
+        return Place(parts.hostname, parts.port or _PORTS.get(parts.scheme, 0)) if parts.hostname else None
+    except ValueError:
+        return None
+
+
+def _places(settings: Settings) -> Iterator[str]:
+    """Both addresses can be listened at."""
+    for key, text in (("bind", settings.bind), ("emulator.bind", settings.emulator.bind)):
+        try:
+            place(text)
+        except ValueError as error:
+            yield f'{key}: {error}, got "{text[:40]}"'
+
+
+def _pair(settings: Settings) -> Iterator[str]:
+    """Store and queue go together."""
+    for key, url, mine, theirs in (
+        ("store", settings.store, "sqlite:///mailcore.db", "mongodb"),
+        ("queue", settings.queue, "memory://", "redis"),
+    ):
+        scheme = url.partition(":")[0]
+        if scheme == theirs:
+            yield f'{key}: {theirs} comes with the next release; today it is {key} = "{mine}"'
+        elif scheme != mine.partition(":")[0]:
+            yield f'{key}: expected a URL such as "{mine}", got one of "{scheme[:40]}"'
+
+
+def _author(settings: Settings) -> Iterator[str]:
+    """The author of messages that name none is an address."""
+    try:
+        author(settings.default_from)
+    except SettingsError as error:
+        yield str(error)
+
+
+def _times(settings: Settings) -> Iterator[str]:
+    """A lease outlasts two calls, and lapsed ones are found soon."""
+    least = 2 * settings.call_deadline + MARGIN
+    if settings.lease < least:
+        yield (
+            f"lease: must be at least twice call_deadline and {MARGIN.seconds} s more, "
+            f"{least.total_seconds():g}s, or two workers may send the same e-mail; "
+            f"it is {settings.lease.total_seconds():g}s"
+        )
+    for key, every in (("sweep", settings.sweep), ("poll", settings.poll)):
+        if every * OFTEN > settings.lease:
+            yield f"{key}: must be at most a quarter of lease, {settings.lease.total_seconds() / OFTEN:g}s"
+    if settings.retry.base > settings.retry.cap:
+        yield "retry.base: must be at most retry.cap"
+
+
+def _key(settings: Settings) -> Iterator[str]:
+    """The admin key is nobody's first guess."""
+    if settings.admin_key is None:
+        return
+    text = settings.admin_key.reveal().lower()
+    if any(known in text for known in KNOWN_KEYS):
+        yield "admin_key: this is a known default; make one by: openssl rand -base64 32"
+    elif len(text) < SHORTEST_KEY:
+        yield f"admin_key: must have at least {SHORTEST_KEY} characters; make one by: openssl rand -base64 32"
+
+
+def _some_provider(settings: Settings) -> Iterator[str]:
+    """There is somebody to hand mail to."""
+    if not settings.providers:
+        yield (
+            "providers: there is none; add a table such as [providers.sendgrid] with "
+            'kind = "sendgrid" and api_key = { env = "SENDGRID_API_KEY" }'
+        )
+
+
+def _off_loopback(settings: Settings) -> Iterator[str]:
+    """Who is reachable by others asks for a key, and sends real mail."""
+    try:
+        here, emulator = place(settings.bind), place(settings.emulator.bind)
+    except ValueError:
+        return
+    if here.loopback:
+        return
+    if settings.admin_key is None:
+        yield (
+            f'bind: "{settings.bind}" can be reached by others, so the API needs a key: '
+            "set MAILCORE_ADMIN_KEY or MAILCORE_ADMIN_KEY_FILE, or bind to 127.0.0.1"
+        )
+    if not any(_is_real(table) for table in settings.providers.values()):
+        yield (
+            f'providers: off loopback (bind is "{settings.bind}") at least one must be real, '
+            "and none is: each has a base_url on this machine, so nothing would ever leave it"
+        )
+    for name, table in settings.providers.items():
+        if points_at_emulator(table, emulator) or str(table.get("kind")) in _PRETENDERS:
+            yield f"providers.{name}: an emulator sends nothing, so off loopback it is refused: remove the table"

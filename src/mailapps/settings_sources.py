@@ -1,0 +1,263 @@
+"""Where settings come from: mailcore.toml, then the environment, which wins; and what holds without either.
+
+Everything here takes the environment as an argument and reads files, nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from stat import S_IMODE
+from typing import Any, Final, cast
+
+from msgspec.structs import asdict
+
+from mailadapters.configuration import read
+from mailapps.settings import BIND, EMULATOR_BIND, Settings, Table, place
+from mailapps.settings_rules import problems_of
+from mailcore.assembly import Share
+from mailcore.errors import SettingsError
+from mailcore.secret import Secret
+
+FILE: Final = "mailcore.toml"
+PREFIX: Final = "MAILCORE_"
+
+NOT_SETTINGS: Final = re.compile(r"MAILCORE_(CONFIG|URL|TEST_.*|SERVICE_(HOST|PORT.*)|PORT(_.*)?)")
+"""Variables that are no settings: two of the command line's, the tests', and what Kubernetes and container links
+set for a service that is called mailcore."""
+
+NOT_YET: Final = {
+    "retention": "retention comes with a later release; today nothing is erased by age: remove the key",
+}
+NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+Tree = dict[str, Any]
+ProviderProblems = Callable[[str, Table], Sequence[str]]
+
+
+def no_problems(_name: str, _table: Table) -> Sequence[str]:
+    """Leave the providers' own settings unread."""
+    return ()
+
+
+def load(config: Path | None, environ: Mapping[str, str], also: ProviderProblems = no_problems) -> Settings:
+    """Return the settings.
+
+    Args:
+        config: The file named by ``--config``; by default MAILCORE_CONFIG, or ./mailcore.toml if it is there.
+        environ: The environment.
+        also: Tells what is wrong with one provider's table beyond what is the same for all kinds.
+
+    Raises:
+        SettingsError: One line for every key that is unknown, missing or wrong.
+    """
+    path = _path(config, environ)
+    tree = merged(_toml(path) if path else {}, environ)
+    if path is None and not tree.get("providers") and _stays_here(tree):
+        tree = newcomer(tree)
+    return _checked(tree, environ, also)
+
+
+def newcomer(tree: Tree) -> Tree:
+    """Return settings for somebody who has none: both providers are the emulator, and their names say so."""
+    emulator = f"http://{_emulator_bind(tree)}"
+    return {
+        "default_from": "mailcore <no-reply@mailcore.example>",
+        **tree,
+        "providers": {
+            "sendgrid-emulator": {"kind": "sendgrid", "api_key": "emulator", "base_url": f"{emulator}/sendgrid"},
+            "mailgun-emulator": {
+                "kind": "mailgun",
+                "api_key": "emulator",
+                "domain": "mailcore.example",
+                "base_url": f"{emulator}/mailgun/v3",
+            },
+        },
+    }
+
+
+def _stays_here(tree: Tree) -> bool:
+    """Whether nobody else can reach the service: only then may its mail go nowhere."""
+    try:
+        return place(str(tree.get("bind", BIND))).loopback
+    except ValueError:
+        return True
+
+
+def _emulator_bind(tree: Tree) -> str:
+    """Return where the emulator is told to listen."""
+    place = tree.get("emulator")
+    return str(cast("Tree", place).get("bind", EMULATOR_BIND)) if isinstance(place, dict) else EMULATOR_BIND
+
+
+def _path(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read, if any."""
+    named = config or (Path(environ["MAILCORE_CONFIG"]) if environ.get("MAILCORE_CONFIG") else None)
+    return named or (Path(FILE) if Path(FILE).exists() else None)
+
+
+def _toml(path: Path) -> Tree:
+    """Return a file's content.
+
+    Raises:
+        SettingsError: It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; name another file by --config or MAILCORE_CONFIG") from error
+    except ValueError as error:  # tomllib's own error and UnicodeDecodeError
+        raise SettingsError(f"{path} is no TOML: {error}") from None
+
+
+def merged(tree: Tree, environ: Mapping[str, str]) -> Tree:
+    """Return settings with those of the environment laid over them. An empty variable counts as none."""
+    for name, text in sorted(environ.items()):
+        if name.startswith(PREFIX) and text and not NOT_SETTINGS.fullmatch(name):
+            keys, value = _setting(name, text)
+            tree = _with(tree, keys, value)
+    return tree
+
+
+def _setting(name: str, text: str) -> tuple[list[str], object]:
+    """Return the keys and the value that a variable stands for."""
+    keys = name.removeprefix(PREFIX).lower().split("__")
+    if keys[-1].endswith("_file"):
+        return [*keys[:-1], keys[-1].removesuffix("_file")], {"file": text}
+    return keys, {"env": name} if keys == ["admin_key"] else text
+
+
+def _with(tree: Tree, keys: Sequence[str], value: object) -> Tree:
+    """Return a tree with a value at a path; a key may stand there with dashes for underscores."""
+    first, rest = keys[0], keys[1:]
+    key = next((one for one in tree if one.replace("-", "_").lower() == first), first)
+    below = tree.get(key)
+    inner = cast("Tree", below) if isinstance(below, dict) else {}
+    return {**tree, key: _with(inner, rest, value) if rest else value}
+
+
+def _checked(tree: Tree, environ: Mapping[str, str], also: ProviderProblems) -> Settings:
+    """Return a tree as Settings. What must hold between keys is looked at once each can be read."""
+    problems: list[str] = []
+    values: Tree = {}
+    for part in (_plain, _admin_key, _providers):
+        try:
+            values |= part(tree, environ)
+        except SettingsError as error:
+            problems.append(str(error))
+    settings = Settings(**values)
+    problems += [] if problems else problems_of(settings)
+    problems += [text for name, table in settings.providers.items() for text in also(name, table)]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _plain(tree: Tree, _environ: Mapping[str, str]) -> Tree:
+    """Return all settings but the secret ones."""
+    rest = {key: value for key, value in tree.items() if key not in {"admin_key", "providers", *NOT_YET}}
+    problems = [text for key, text in NOT_YET.items() if key in tree]
+    try:
+        settings = read(Settings, rest, beside=("admin_key", "providers"))
+    except SettingsError as error:
+        raise SettingsError("\n".join([*problems, str(error)])) from None
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return {name: value for name, value in asdict(settings).items() if name not in {"admin_key", "providers"}}
+
+
+def _admin_key(tree: Tree, environ: Mapping[str, str]) -> Tree:
+    """Return the admin key, which is never written into the settings file itself."""
+    key = tree.get("admin_key")
+    if key is None:
+        return {}
+    if isinstance(key, str):
+        raise SettingsError(
+            'admin_key: a key has no place in a settings file: write { env = "NAME" } or { file = "PATH" }, '
+            "or set MAILCORE_ADMIN_KEY or MAILCORE_ADMIN_KEY_FILE"
+        )
+    secret = resolved(key, "admin_key", environ, private=True)
+    if not isinstance(secret, Secret):
+        raise SettingsError('admin_key: expected { env = "NAME" } or { file = "PATH" }')
+    return {"admin_key": secret}
+
+
+def _providers(tree: Tree, environ: Mapping[str, str]) -> Tree:
+    """Return the providers' tables, their secrets read."""
+    tables = tree.get("providers", {})
+    if not isinstance(tables, dict):
+        raise SettingsError("providers: expected tables, [providers.NAME]")
+    problems: list[str] = []
+    found: Tree = {}
+    for name, table in cast("Tree", tables).items():
+        try:
+            found[name] = _provider(name, table, environ)
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return {"providers": found}
+
+
+def _provider(name: str, table: object, environ: Mapping[str, str]) -> Table:
+    """Return one provider's table: what all kinds share is read here, the rest is its kind's own."""
+    at = f"providers.{name}"
+    if not isinstance(table, dict):
+        raise SettingsError(f"{at}: expected a table, [{at}]")
+    if not NAME.fullmatch(name):
+        raise SettingsError(f"{at}: a provider's name is letters, digits, dots, dashes and underscores, at most 64")
+    own = {key: resolved(value, f"{at}.{key}", environ) for key, value in cast("Tree", table).items()}
+    if not isinstance(own.get("kind"), str):
+        raise SettingsError(f'{at}.kind is missing: it names the sort of provider, such as kind = "sendgrid"')
+    shared: Tree = {key: own[key] for key in ("weight", "max_per_second") if key in own}
+    share = read(Share, shared, f"{at}.")
+    return {**own, **{key: getattr(share, key) for key in shared}}
+
+
+def resolved(value: object, at: str, environ: Mapping[str, str], *, private: bool = False) -> object:
+    """Return a value, or the secret that ``{ env = "NAME" }`` or ``{ file = "PATH" }`` refers to.
+
+    Args:
+        value: As written.
+        at: The key, for errors.
+        environ: The environment.
+        private: Others must not be able to read the file.
+
+    Raises:
+        SettingsError: It refers to nothing, or what is there is no secret.
+    """
+    if isinstance(value, str) and at.rsplit(".", 1)[-1].endswith(("key", "secret", "token", "password")):
+        return _secret(value, at)
+    if not isinstance(value, dict):
+        return value
+    match cast("Tree", value):
+        case {"env": str(name), **rest} if not rest:
+            if not environ.get(name):
+                raise SettingsError(f"{at}: the environment variable {name} is not set")
+            return _secret(environ[name], at)
+        case {"file": str(path), **rest} if not rest:
+            return _secret(_private_text(Path(path), at, private=private), at)
+        case _:
+            raise SettingsError(f'{at}: expected a text, {{ env = "NAME" }} or {{ file = "PATH" }}')
+
+
+def _private_text(path: Path, at: str, *, private: bool) -> str:
+    """Return the text of a secret's file."""
+    try:
+        mode = S_IMODE(path.stat().st_mode)
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        raise SettingsError(f"{at}: {path}: {error.strerror}") from error
+    if private and mode & 0o077:
+        raise SettingsError(f"{at}: others can read {path} (its mode is {mode:04o}): run chmod 600 {path}")
+    return text
+
+
+def _secret(text: str, at: str) -> Secret:
+    """Return a text as a secret."""
+    try:
+        return Secret(text)
+    except ValueError as error:
+        raise SettingsError(f"{at}: {error}") from None
