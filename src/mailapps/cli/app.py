@@ -50,8 +50,9 @@ def registry() -> App:
         group = Group.create_ordered(title)
         for number, (name, (place, line)) in enumerate(commands.items()):
             app.command(f"mailapps.cli.{place}", name=name, help=line, group=group, sort_key=number)
+    options = Group.create_ordered("Options")
     for flag in ("--help", "--version"):
-        app[flag].group = Group.create_ordered("Options")
+        app[flag].group = options
     return app
 
 
