@@ -224,6 +224,24 @@ def test_a_streak_right_after_a_success_is_a_burst() -> None:
     assert states == [False, True]
 
 
+def test_a_success_ends_a_streak() -> None:
+    """Failures that are not in a row are no streak, however many there are."""
+    broken = [*failures(7), *successes(1, rival_score=None), *failures(7, after_s=3)]
+
+    states = [opened_after(broken), opened_after([*broken, *failures(1)])]
+
+    assert states == [False, True]
+
+
+def test_a_streak_counts_also_for_a_clock_that_was_set_back() -> None:
+    """B10: a latest success that seems to lie ahead by more than 2 s does not keep a dead provider closed."""
+    back = Step(after_s=-3600, result=Result.FAILURE, rival_score=None)
+
+    state = opened_after([*successes(1), back, *failures(7)])
+
+    assert state
+
+
 def test_failures_do_not_open_it_when_nobody_is_better() -> None:
     """Never eject all: half the calls failing opens only if another provider's score is 0.2 higher."""
     halves = [step for _ in range(10) for step in (*failures(1), *successes(1, rival_score=None))]
@@ -239,11 +257,12 @@ def test_slow_calls_open_it_if_there_is_another_provider() -> None:
     """Eight of ten calls slower than 5 s open a breaker, but not the only one that takes attempts."""
     slow = [*successes(2), *successes(8, latency_s=5.1)]
     alone = [replace(step, rival_score=None) for step in slow]
-    barely = [*successes(3), *successes(7, latency_s=5.1)]
+    few = [*successes(3), *successes(7, latency_s=5.1)]
+    at_the_limit = [*successes(2), *successes(8, latency_s=5.0)]
 
-    states = [opened_after(trace) for trace in (slow, alone, barely)]
+    states = [opened_after(trace) for trace in (slow, alone, few, at_the_limit)]
 
-    assert states == [True, False, False]
+    assert states == [True, False, False, False]
 
 
 def test_a_wrong_key_opens_it_at_once() -> None:

@@ -160,3 +160,13 @@ def test_a_clock_that_was_set_back_does_not_stop_the_floor() -> None:
 
     assert [b.balance for b in (budget, later)] == [0, 7]
     assert all(a.at and b.at and a.at < b.at for a, b in pairwise([budget, later]))
+
+
+def test_clocks_that_differ_do_not_earn_twice() -> None:
+    """G3: two processes whose clocks are 5 s apart take turns a hundred times: 5 s passed, not 500."""
+    budget = RetryBudget(balance=0.0, at=NOW)
+
+    for _ in range(100):
+        budget = refilled(refilled(budget, RULES, NOW + timedelta(seconds=5)), RULES, NOW)
+
+    assert budget.balance == 5

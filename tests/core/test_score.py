@@ -89,3 +89,14 @@ def test_a_score_counted_ahead_of_a_clock_set_back_still_fades() -> None:
     score = counted(Score(failures=10.0, at=NOW), BAD, RULES, yesterday)
 
     assert (score.at, score.failures) == (yesterday, 11)
+
+
+def test_clocks_that_differ_do_not_forget_twice() -> None:
+    """B10: two processes whose clocks are 5 s apart report in turn: what was seen fades by 5 s, not by 500."""
+    score = Score(failures=1000.0, at=NOW)
+
+    for _ in range(100):
+        score = counted(score, GOOD, RULES, NOW + timedelta(seconds=5))
+        score = counted(score, GOOD, RULES, NOW)
+
+    assert score.failures == 1000 * 2 ** (-5 / 25)
