@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.types import Guard
 
 from mailapps.api.problems import ApiCode, RefusedError
 from mailcore.secret import Secret
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], None]
 
 
 def guard_for(admin_key: Secret | None) -> Guard:

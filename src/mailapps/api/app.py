@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from mailapps.api import dead_letters, emails, providers, vitals
+from mailapps.api import dead_letters, emails, pages, providers, vitals
 from mailapps.api.access import guard_for
 from mailapps.api.body import JsonRequest
 from mailapps.api.config import ApiConfig
@@ -22,7 +22,7 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
         guards=[guard_for(config.admin_key)],
     )
     return Litestar(
-        route_handlers=[api, *vitals.ROUTES],
+        route_handlers=[api, *vitals.ROUTES, *pages.ROUTES],
         request_class=JsonRequest,
         request_max_body_size=mailer.limits.request_bytes,
         exception_handlers={Exception: answer_refusal},

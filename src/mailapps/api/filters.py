@@ -10,10 +10,9 @@ from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from msgspec import Meta, Struct, convert, field
-from msgspec.structs import asdict
 
 from mailapps.api.problems import ShapeCode, invalid
-from mailapps.api.shape import MOST, shape_problems
+from mailapps.api.shape import MOST, Json, shape_problems
 from mailcore.addresses import parse
 from mailcore.errors import Problem
 from mailcore.lifecycle import Reason, Status
@@ -115,15 +114,24 @@ def query_for(filters: Filters, *, place: str, status: Status | None = None) -> 
     found = [*_address_problems(filters, place), *_time_problems(filters, place)]
     if found:
         raise invalid(found)
-    parts = {name: value for name, value in asdict(filters).items() if name in Query.__struct_fields__}
-    times = {name: at.astimezone(UTC) for name in _TIMES if (at := parts[name]) is not None}
-    return Query(**{**parts, **times, "to": _normal(filters.to), "status": status})
+    return Query(
+        status=status,
+        reason=filters.reason,
+        lane=filters.lane,
+        to=_normal(filters.to),
+        tag=filters.tag,
+        provider=filters.provider,
+        metadata=filters.metadata,
+        possible_duplicate=filters.possible_duplicate,
+        created_after=filters.created_after and filters.created_after.astimezone(UTC),
+        created_before=filters.created_before and filters.created_before.astimezone(UTC),
+    )
 
 
-def _gathered(pairs: list[tuple[str, str]]) -> tuple[dict[str, object], list[Problem]]:
+def _gathered(pairs: list[tuple[str, str]]) -> tuple[dict[str, Json], list[Problem]]:
     """Return parameters by name as a body would have them, and the problems of those that cannot be."""
-    value: dict[str, object] = {}
-    metadata: dict[str, str] = {}
+    value: dict[str, Json] = {}
+    metadata: dict[str, Json] = {}
     found: list[Problem] = []
     for name, text in pairs:
         if name == "metadata":
@@ -134,10 +142,12 @@ def _gathered(pairs: list[tuple[str, str]]) -> tuple[dict[str, object], list[Pro
             found.append(Problem(f"query:{below('', name)[1:]}", ShapeCode.REPEATED, "stands twice"))
         else:
             value[name] = _typed(name, text)
-    return value | ({"metadata": metadata} if metadata else {}), found
+    if metadata:
+        value["metadata"] = metadata
+    return value, found
 
 
-def _typed(name: str, text: str) -> object:
+def _typed(name: str, text: str) -> Json:
     """Return a parameter's text as the type that JSON would give it; as text where it cannot be."""
     if name == "possible_duplicate":
         return _TRUTH.get(text, text)

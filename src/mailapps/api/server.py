@@ -20,20 +20,26 @@ BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
 """Longer than the idle time of the usual balancer (60 s), so that it is not we who close first."""
 
-FIRST_REQUEST_WITHIN: Final = timedelta(seconds=30)
-"""How long a connection may stay open without a whole head of a request."""
+HEAD_WITHIN: Final = timedelta(seconds=30)
+"""How long the head of a request may take to arrive, on a new connection from its very opening."""
 
 DRAIN_WITHIN_S: Final = 25
 """How long requests that were accepted are waited for; the longest one may take is the body's time and the store's."""
 
 
 class HastyProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which waits for the first request of a connection for ever; this one does not."""
+    """uvicorn's HTTP, which waits for the head of a request for ever; this one does not."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Start the clock."""
+        """Start the clock for the first request."""
         super().connection_made(transport)
-        self._hurry = self.loop.call_later(FIRST_REQUEST_WITHIN.total_seconds(), self._give_up)
+        self._hurry = self._clock()
+
+    def on_message_begin(self) -> None:
+        """Start the clock anew: the keep-alive's stops with the first byte."""
+        super().on_message_begin()
+        self._hurry.cancel()
+        self._hurry = self._clock()
 
     def on_headers_complete(self) -> None:
         """Stop the clock: from here on the application has its own."""
@@ -45,8 +51,12 @@ class HastyProtocol(HttpToolsProtocol):
         self._hurry.cancel()
         super().connection_lost(exc)
 
+    def _clock(self) -> asyncio.TimerHandle:
+        """Return a clock that closes the connection when it runs out."""
+        return self.loop.call_later(HEAD_WITHIN.total_seconds(), self._give_up)
+
     def _give_up(self) -> None:
-        """Close a connection that asked for nothing."""
+        """Close a connection that asks for nothing."""
         self.transport.close()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Final, Union, get_args, get_origin
+from typing import Annotated, Final, TypeAlias, Union, get_args, get_origin
 
 from msgspec import Struct, ValidationError, convert
 from msgspec.structs import FieldInfo, fields
@@ -15,6 +15,9 @@ from msgspec.structs import FieldInfo, fields
 from mailapps.api.problems import ShapeCode
 from mailcore.errors import Problem
 from mailcore.problems import ProblemCode, below
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+"""What JSON can say."""
 
 MOST: Final = 100
 """So many problems of one value are told."""
@@ -28,16 +31,20 @@ _SAID: Final = (
 )
 
 
-def depth(value: object) -> int:
+def depth(value: Json) -> int:
     """Return how deep lists and objects are nested in a decoded value, without recursion."""
-    deepest, level = 0, [value]
-    while level := [one for one in level if isinstance(one, dict | list)]:
-        deepest += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    deepest, level = 0, _inside([value])
+    while level:
+        deepest, level = deepest + 1, [one for collection in level for one in _inside(collection)]
     return deepest
 
 
-def shape_problems(value: object, kind: object, pointer: str = "") -> Iterator[Problem]:
+def _inside(value: dict[str, Json] | list[Json]) -> list[dict[str, Json] | list[Json]]:
+    """Return the lists and objects that stand directly in one."""
+    return [one for one in (value.values() if isinstance(value, dict) else value) if isinstance(one, dict | list)]
+
+
+def shape_problems(value: Json, kind: object, pointer: str = "") -> Iterator[Problem]:
     """Yield what keeps a decoded value from being of a kind, in the order of the kind's fields.
 
     Args:
@@ -51,7 +58,7 @@ def shape_problems(value: object, kind: object, pointer: str = "") -> Iterator[P
     yield from inner or _unfit(value, kind, pointer)
 
 
-def _fits(value: object, kind: object) -> str | None:
+def _fits(value: Json, kind: object) -> str | None:
     """Return what msgspec has against a value, or None."""
     try:
         convert(value, kind)
@@ -60,7 +67,7 @@ def _fits(value: object, kind: object) -> str | None:
     return None
 
 
-def _members(value: object, kind: object, pointer: str) -> Iterator[Problem]:
+def _members(value: Json, kind: object, pointer: str) -> Iterator[Problem]:
     """Yield the problems of what stands inside a value."""
     for option in _options(kind):
         if isinstance(value, dict) and isinstance(option, type) and issubclass(option, Struct):
@@ -73,7 +80,7 @@ def _members(value: object, kind: object, pointer: str) -> Iterator[Problem]:
                 yield from shape_problems(one, get_args(option)[0], f"{pointer}/{at}")
 
 
-def _struct_problems(value: Mapping[str, object], kind: type[Struct], pointer: str) -> Iterator[Problem]:
+def _struct_problems(value: Mapping[str, Json], kind: type[Struct], pointer: str) -> Iterator[Problem]:
     """Yield the problems of an object that should have a Struct's fields."""
     known: Mapping[str, FieldInfo] = {field.encode_name: field for field in fields(kind)}
     for name, field in known.items():
@@ -97,7 +104,7 @@ def _options(kind: object) -> Iterator[object]:
         yield kind
 
 
-def _unfit(value: object, kind: object, pointer: str) -> Iterator[Problem]:
+def _unfit(value: Json, kind: object, pointer: str) -> Iterator[Problem]:
     """Yield the one problem of a value that is wrong as a whole."""
     said = (_fits(value, kind) or "").partition(" - at `")[0]
     for start, code, detail in _SAID:

@@ -1,4 +1,4 @@
-"""What the API shows of e-mails and providers. Times are RFC 3339 in UTC with milliseconds, everywhere."""
+"""What the API shows of e-mails. Times are RFC 3339 in UTC with milliseconds, everywhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from mailcore.health import Obstacle
 from mailcore.lifecycle import Attempt, Email, EmailId, Entry, Reason, Status, Why
 from mailcore.message import Address, Attachment, Lane, Message, OnUnknown, envelope
 from mailcore.outcome import Verdict
 from mailcore.ports import Page
-from mailcore.provider import Feature, ProviderView
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time", "examples": ["2026-12-01T08:00:00.000Z"]})]
 
@@ -147,41 +145,6 @@ class ContentView(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     on_unknown: OnUnknown
 
 
-class StandingView(Struct, frozen=True, kw_only=True):
-    """How a configured provider stands now.
-
-    Attributes:
-        obstacle: Why it takes no attempt now; null if it does.
-        available_at: The earliest moment at which the obstacle may be gone; null if that is not known.
-        probing: Its breaker is half-open: a few attempts try it out.
-        score: Estimated share of attempts that succeed, 0 to 1.
-        share: Share of its slots that it may use now; below 1 only after an outage.
-        in_flight: Attempts that the answering process has under way there.
-        dedupe_window_s: For so many seconds it is sure to recognise a repeat; null if never.
-    """
-
-    name: str
-    obstacle: Obstacle | None
-    available_at: Moment | None
-    probing: bool
-    score: float
-    share: float
-    weight: float
-    max_per_second: float | None
-    in_flight: int
-    slots: int
-    features: tuple[Feature, ...]
-    max_bytes: int
-    max_recipients: int
-    dedupe_window_s: float | None
-
-
-class ProviderList(Struct, frozen=True):
-    """Every configured provider, in configured order."""
-
-    data: tuple[StandingView, ...]
-
-
 def moment(at: datetime) -> Moment:
     """Return a time as the API writes it."""
     return f"{at.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
@@ -260,27 +223,6 @@ def content(message: Message) -> ContentView:
         scheduled_at=maybe(message.scheduled_at),
         expires_at=maybe(message.expires_at),
         on_unknown=message.on_unknown,
-    )
-
-
-def standing(provider: ProviderView) -> StandingView:
-    """Return how a provider stands."""
-    now, can = provider.standing, provider.capabilities
-    return StandingView(
-        name=provider.name,
-        obstacle=now.obstacle,
-        available_at=maybe(now.available_at),
-        probing=now.probe,
-        score=round(now.score, 4),
-        share=round(now.share, 4),
-        weight=provider.weight,
-        max_per_second=provider.max_per_second,
-        in_flight=provider.in_flight,
-        slots=provider.slots,
-        features=tuple(sorted(can.features)),
-        max_bytes=can.max_bytes,
-        max_recipients=can.max_recipients,
-        dedupe_window_s=can.dedupe_window.total_seconds() if can.dedupe_window else None,
     )
 
 
