@@ -199,7 +199,7 @@ class Courier:
         def decide(fresh: Email) -> Transition | None:
             now = self.ports.clock.now()
             if fresh.open_attempt is None or fresh.open_attempt.n != claim.attempt.n:
-                return settle_late(fresh, claim.attempt.n, outcome, now, latency)
+                return settle_late(fresh, claim.attempt.n, outcome, self.rules, now, latency)
             transition = record_outcome(fresh, outcome, self.rules, now, latency)
             if not _between(transition.email):
                 return transition

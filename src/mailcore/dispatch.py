@@ -57,6 +57,12 @@ from mailcore.plan import (
 REST = timedelta(seconds=15)
 """How long a provider that failed without using up the round is not tried again by the same e-mail."""
 
+LEAST = timedelta(seconds=1)
+"""The shortest rest: a wish for less would let one e-mail spin at a provider that throttles it."""
+
+MOST_GROWTH = 8
+"""How often the grace of an unknown outcome grows: far beyond any age, and timedelta overflows long before int does."""
+
 
 class WakeUp(Struct, frozen=True):
     """Tell a worker to look at an e-mail now."""
@@ -149,14 +155,14 @@ def record_outcome(
     if attempt is None:
         message = f"{email.id} has no open attempt"
         raise ValueError(message)
-    email = _noted(email, attempt, outcome, now, latency)
+    email = _noted(email, attempt, outcome, rules, now, latency)
     if email.status is Status.SENDING and any(_took_it(one) for one in email.attempts):
         return told(moved(email, Status.SENT, Reason.ACCEPTED, now, _taker(email)))
     match outcome:
         case Rejected():
             return told(moved(email, Status.FAILED, Reason.REJECTED, now, outcome.detail))
         case Unknown():
-            return _after_unknown(email, rules, now)
+            return _after_unknown(email, attempt, rules, now)
         case Misconfigured(scope=Scope.SENDER):
             return Transition(replace(email, refused_by=_with(email.refused_by, attempt.provider)))
         case Accepted() | Deferred() | Throttled() | Misconfigured():
@@ -180,7 +186,9 @@ def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return names if name in names else (*names, name)
 
 
-def _noted(email: Email, attempt: Attempt, outcome: Outcome, now: datetime, latency: timedelta | None) -> Email:
+def _noted(
+    email: Email, attempt: Attempt, outcome: Outcome, rules: Rules, now: datetime, latency: timedelta | None
+) -> Email:
     """Return the e-mail with an attempt closed by its outcome."""
     unknown = isinstance(outcome, Unknown)
     finished = replace(
@@ -191,7 +199,7 @@ def _noted(email: Email, attempt: Attempt, outcome: Outcome, now: datetime, late
         detail=outcome.detail[:500],
         provider_id=outcome.provider_id if isinstance(outcome, Accepted) else None,
         latency=latency,
-        repeat_at=_repeat_at(attempt, outcome, now),
+        repeat_at=_repeat_at(attempt, outcome, rules, now),
     )
     email = closed(email, finished)
     doubtful = any(one.outcome is Verdict.UNKNOWN for one in email.attempts)
@@ -203,58 +211,71 @@ def _noted(email: Email, attempt: Attempt, outcome: Outcome, now: datetime, late
     )
 
 
-def _repeat_at(attempt: Attempt, outcome: Outcome, now: datetime) -> datetime | None:
+def _repeat_at(attempt: Attempt, outcome: Outcome, rules: Rules, now: datetime) -> datetime | None:
     """Return when the provider may see this e-mail again, where its outcome says so.
 
     A failure that does not use up the round needs such a rest, or the same e-mail would come back at once.
     """
+    asked = outcome.retry_after if isinstance(outcome, Deferred | Throttled) else None
+    granted = max(LEAST, min(asked, rules.retry.retry_after_limit)) if asked else None
     match outcome:
         case Throttled():
-            return now + (outcome.retry_after or REST)
-        case Deferred(retry_after=timedelta() as asked):
-            return now + asked
+            return now + (granted or REST)
         case Deferred() if attempt.probe:
-            return now + REST
+            return now + max(granted or REST, REST)
+        case Deferred():
+            return now + granted if granted else None
         case Misconfigured():
             return now + REST
         case _:
             return None
 
 
-def _after_unknown(email: Email, rules: Rules, now: datetime) -> Transition:
+def _after_unknown(email: Email, attempt: Attempt, rules: Rules, now: datetime) -> Transition:
     """Return what an unknown outcome makes of an e-mail: never a failover within the lease."""
     if email.cancel_requested:
         return told(moved(email, Status.CANCELLED, Reason.WITHDRAWN, now))
     if must_hold(email, rules):
         held = moved(email, Status.HELD, Reason.UNKNOWN_OUTCOME, now)
         return told(replace(held, hold_until=now + rules.hold_for))
-    until = now + rules.unknown_grace * 6 ** max(email.unknowns - 1, 0)
-    if until >= email.give_up_at or last_round(email, rules):
+    until = now + rules.unknown_grace * 6 ** min(max(email.unknowns - 1, 0), MOST_GROWTH)
+    costs_round = not attempt.probe
+    if until >= email.give_up_at or (costs_round and last_round(email, rules)):
         return told(moved(email, Status.FAILED, too_old(email, until), now, "its last outcome is unknown"))
-    return told(_waiting(email, Wait(until=until, reason=Reason.UNKNOWN_OUTCOME, round_over=True), now))
+    return told(_waiting(email, Wait(until=until, reason=Reason.UNKNOWN_OUTCOME, round_over=costs_round), now))
 
 
 def settle_late(
-    email: Email, n: int, outcome: Outcome, now: datetime, latency: timedelta | None = None
+    email: Email, n: int, outcome: Outcome, rules: Rules, now: datetime, latency: timedelta | None = None
 ) -> Transition | None:
     """Return what an answer makes of an e-mail whose attempt was closed as unknown before it came.
 
+    An e-mail that was held for this doubt alone goes on by itself.
     Returns None if there is nothing to settle: the attempt was folded away, or its outcome is known by now.
     """
     attempt = next((one for one in email.attempts if one.n == n and one.outcome is Verdict.UNKNOWN), None)
     if attempt is None or isinstance(outcome, Unknown):
         return None
-    known = replace(email, unknowns=max(email.unknowns - (not attempt.deduped), 0))
-    settled = _noted(known, attempt, outcome, now, latency)
+    counted = not attempt.deduped and attempt.key == email.key
+    known = replace(email, unknowns=max(email.unknowns - counted, 0))
+    settled = _noted(known, attempt, outcome, rules, now, latency)
     if isinstance(outcome, Accepted) and Status.SENT in TRANSITIONS[email.status] and not email.open_attempt:
         return told(moved(settled, Status.SENT, Reason.LATE_ANSWER, now, attempt.provider))
+    if email.status is Status.HELD and not settled.possibly_sent:
+        freed = moved(settled, Status.RETRYING, Reason.LATE_ANSWER, now, attempt.provider)
+        return told(replace(freed, due_at=now))
     return Transition(settled, ())
 
 
-def put_back(email: Email, now: datetime) -> Transition:
+def put_back(email: Email, now: datetime, rest: timedelta = timedelta()) -> Transition:
     """Return an e-mail whose open attempt is given back before any byte was sent.
 
     A polite stop, or a claim that came too late to call within its lease. The attempt counts for nothing.
+
+    Args:
+        email: As stored.
+        now: The time that all workers agree on.
+        rest: How long it is left alone; longer than nothing if the same would happen at once.
     """
     attempt = email.open_attempt
     if attempt is None:
@@ -269,4 +290,4 @@ def put_back(email: Email, now: datetime) -> Transition:
         round=-1,
     )
     back = moved(closed(email, stopped), Status.QUEUED, Reason.STOPPED, now)
-    return told(replace(back, due_at=now))
+    return told(replace(back, due_at=now + rest))
