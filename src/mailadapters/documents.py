@@ -19,7 +19,7 @@ from msgspec.structs import fields, replace
 from mailcore.errors import StoreUnavailableError
 from mailcore.health import Health
 from mailcore.lifecycle import Email, EmailId, Reason, Status
-from mailcore.message import Attachment, Message
+from mailcore.message import Address, Attachment, Message
 
 T = TypeVar("T", bound=Struct)
 
@@ -165,7 +165,8 @@ def _known(document: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:
 
 def _tupled(message: Message) -> Message:
     """Return a message whose sequences are tuples, as a checked one's are."""
-    lists = {name: tuple(value) for name in _LISTS if isinstance(value := getattr(message, name), list)}
+    written: dict[str, Any] = {name: getattr(message, name) for name in _LISTS}
+    lists = {name: tuple(value) for name, value in written.items() if not isinstance(value, str | Address | tuple)}
     return replace(message, **lists) if lists else message
 
 

@@ -9,6 +9,7 @@ from operator import attrgetter
 import apsw
 
 from mailadapters.sqlite.coalescing import Call
+from mailadapters.sqlite.rows import run
 from mailadapters.sqlite.schema import migrate
 from mailadapters.sqlite.transactions import Patience, transaction
 
@@ -33,10 +34,10 @@ class SqliteFile:
             StoreUnavailableError: Another process held a lock for too long.
         """
         db = apsw.Connection(self.path)
-        self.patience.insist(lambda: db.execute("PRAGMA journal_mode = WAL"))
-        db.execute("PRAGMA synchronous = FULL")
+        self.patience.insist(lambda: run(db, "PRAGMA journal_mode = WAL"))
+        run(db, "PRAGMA synchronous = FULL")
         if self._max_pages is not None:
-            db.execute(f"PRAGMA max_page_count = {self._max_pages:d}")
+            run(db, f"PRAGMA max_page_count = {self._max_pages:d}")
         migrate(db, self.path, self.patience)
         return db
 
@@ -110,20 +111,20 @@ def _perform_isolated(db: apsw.Connection, calls: Sequence[Call]) -> None:
         if len(calls) == 1:
             raise
         if db.in_transaction:
-            db.execute("ROLLBACK")
-        db.execute("BEGIN IMMEDIATE")
+            run(db, "ROLLBACK")
+        run(db, "BEGIN IMMEDIATE")
         _perform_apart(db, calls)
 
 
 def _perform_apart(db: apsw.Connection, calls: Sequence[Call]) -> None:
     """Perform calls one by one, each under a savepoint, so that one that fails undoes nothing of the others."""
     for call in calls:
-        db.execute("SAVEPOINT apart")
+        run(db, "SAVEPOINT apart")
         try:
             (call.outcome,) = call.part(db, [call.argument])
         except Exception as error:
             if not db.in_transaction:  # a full disk or a damaged file ends the transaction for everybody
                 raise
             call.outcome = error  # raised by its caller
-            db.execute("ROLLBACK TO apart")
-        db.execute("RELEASE apart")
+            run(db, "ROLLBACK TO apart")
+        run(db, "RELEASE apart")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import apsw
 
 from mailadapters.documents import UnreadableError, email_from_text, millis
+from mailadapters.sqlite.rows import Binding, run
 from mailcore.lifecycle import Email, EmailId, Status
 from mailcore.ports import Query
 
@@ -20,6 +21,13 @@ _METADATA: Final = "EXISTS (SELECT 1 FROM json_each(doc, '$.metadata') WHERE key
 _TO: Final = "EXISTS (SELECT 1 FROM json_each(doc, '$.recipients') WHERE value = ?)"
 _TAG: Final = "EXISTS (SELECT 1 FROM json_each(doc, '$.tags') WHERE value = ?)"
 _PROVIDER: Final = "EXISTS (SELECT 1 FROM json_each(doc, '$.attempts') WHERE value ->> '$.provider' = ?)"
+_LINES: Final = """
+    SELECT group_concat(line, char(10)) FROM (
+        SELECT created_at || ' ' || id || ' ' || doc AS line FROM emails{where}
+        ORDER BY created_at DESC, id DESC LIMIT ?
+    )
+"""
+_END: Final = "SELECT created_at, id FROM emails{where} ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET ?"
 
 Place = tuple[int, EmailId]
 
@@ -53,7 +61,7 @@ def count_all(db: apsw.Connection, queries: Sequence[Query]) -> Sequence[int | E
 def _counted(db: apsw.Connection, query: Query) -> int:
     """Return how many e-mails a query finds."""
     where, bindings = _where([*_compared(query), *_created(query), *_contained(query)])
-    return int(db.execute(f"SELECT count(*) FROM emails{where}", bindings).get)
+    return int(run(db, f"SELECT count(*) FROM emails{where}", bindings))  # noqa: S608 - constants
 
 
 def _found(db: apsw.Connection, span: Span) -> Found:
@@ -63,17 +71,14 @@ def _found(db: apsw.Connection, span: Span) -> Found:
     end = _end(db, within)
     until = [("(created_at, id) >= (?, ?)", end)] if end else []
     where, bindings = _where([*within, *until, *_compared(span.query), *_contained(span.query)])
-    order = "ORDER BY created_at DESC, id DESC LIMIT ?"
-    rows = f"SELECT created_at || ' ' || id || ' ' || doc AS line FROM emails{where} {order}"
-    lines = db.execute(f"SELECT group_concat(line, char(10)) FROM ({rows})", (*bindings, span.limit)).get
+    lines: str | None = run(db, _LINES.format(where=where), (*bindings, span.limit))
     return _read(lines.split("\n") if lines else [], span.limit, end)
 
 
-def _end(db: apsw.Connection, within: Sequence[tuple[str, Sequence[Any]]]) -> Place | None:
+def _end(db: apsw.Connection, within: Sequence[tuple[str, Sequence[Binding]]]) -> Place | None:
     """Return the last place of a span; None if there is not that much left."""
     where, bindings = _where(within)
-    order = f"ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET {SPAN - 1}"
-    place: Place | None = db.execute(f"SELECT created_at, id FROM emails{where} {order}", bindings).get
+    place: Place | None = run(db, _END.format(where=where), (*bindings, SPAN - 1))
     return place
 
 
@@ -92,13 +97,13 @@ def _read(lines: Sequence[str], limit: int, end: Place | None) -> Found:
     return Found(emails, unreadable, after)
 
 
-def _where(conditions: Sequence[tuple[str, Sequence[Any]]]) -> tuple[str, tuple[Any, ...]]:
+def _where(conditions: Sequence[tuple[str, Sequence[Binding]]]) -> tuple[str, tuple[Binding, ...]]:
     """Return the WHERE clause of conditions that must all hold, and its bindings."""
     bindings = tuple(one for _, some in conditions for one in some)
     return (" WHERE " + " AND ".join(text for text, _ in conditions) if conditions else "", bindings)
 
 
-def _compared(query: Query) -> Iterator[tuple[str, Sequence[Any]]]:
+def _compared(query: Query) -> Iterator[tuple[str, Sequence[Binding]]]:
     """Yield the conditions on single columns."""
     if query.status is not None:
         yield _STATUS[query.status], ()
@@ -108,7 +113,7 @@ def _compared(query: Query) -> Iterator[tuple[str, Sequence[Any]]]:
     yield from ((text, (value,)) for text, value in columns.items() if value is not None)
 
 
-def _created(query: Query) -> Iterator[tuple[str, Sequence[Any]]]:
+def _created(query: Query) -> Iterator[tuple[str, Sequence[Binding]]]:
     """Yield the conditions on when it was created."""
     if query.created_after is not None:
         yield "created_at >= ?", (millis(query.created_after),)
@@ -116,7 +121,7 @@ def _created(query: Query) -> Iterator[tuple[str, Sequence[Any]]]:
         yield "created_at < ?", (millis(query.created_before),)
 
 
-def _contained(query: Query) -> Iterator[tuple[str, Sequence[Any]]]:
+def _contained(query: Query) -> Iterator[tuple[str, Sequence[Binding]]]:
     """Yield the conditions on what stands in the document, which cost the most."""
     texts = {_TO: query.to, _TAG: query.tag, _PROVIDER: query.provider}
     yield from ((text, (value,)) for text, value in texts.items() if value is not None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import Final, NamedTuple
 
 import apsw
@@ -11,7 +10,7 @@ import msgspec
 
 from mailadapters.documents import UnreadableError, health_from_text, health_text
 from mailadapters.sqlite.access import Access
-from mailadapters.sqlite.rows import json_text, portions, values
+from mailadapters.sqlite.rows import flat, json_text, portions, run, values
 from mailcore.errors import HealthUnavailableError, StoreUnavailableError
 from mailcore.health import Health
 
@@ -19,7 +18,9 @@ FRESH_FOR: Final = 0.25
 """Seconds for which a copy may be used instead of the file."""
 
 _ALL: Final = "SELECT json_group_object(provider, doc) FROM health"
-_SOME: Final = f"{_ALL} WHERE provider IN (SELECT value FROM json_each(?))"
+_SOME: Final = """
+    SELECT json_group_object(provider, doc) FROM health WHERE provider IN (SELECT value FROM json_each(?))
+"""
 _REPLACE: Final = "REPLACE INTO health (provider, doc) "
 
 _docs = msgspec.json.Decoder(dict[str, str])
@@ -69,7 +70,7 @@ class SqliteHealth:
 
 def load_all(db: apsw.Connection, asked: Sequence[None]) -> Sequence[tuple[dict[str, Health], int] | Exception]:
     """Return the health of every provider, the same to each caller, and how many could not be read."""
-    docs = _docs.decode(db.execute(_ALL).get)
+    docs = _docs.decode(run(db, _ALL))
     read = {provider: _read(doc) for provider, doc in docs.items()}
     loaded = {provider: health for provider, health in read.items() if isinstance(health, Health)}
     return [(loaded, len(read) - len(loaded))] * len(asked)
@@ -78,12 +79,12 @@ def load_all(db: apsw.Connection, asked: Sequence[None]) -> Sequence[tuple[dict[
 def change_all(db: apsw.Connection, changes: Sequence[Change]) -> Sequence[Health | Exception]:
     """Change the health of providers, one change after the other, and write each provider once."""
     providers = {one.provider for one in changes}
-    docs = _docs.decode(db.execute(_SOME, (json_text(providers),)).get)
+    docs = _docs.decode(run(db, _SOME, (json_text(providers),)))
     now: dict[str, Health | Exception] = {name: _read(docs[name]) if name in docs else Health() for name in providers}
     answers = [_changed(now, one) for one in changes]
     changed = [(name, health_text(health)) for name, health in now.items() if isinstance(health, Health)]
     for some in portions(changed):
-        db.execute(_REPLACE + values(len(some), 2), tuple(chain.from_iterable(some)))
+        run(db, _REPLACE + values(len(some), 2), flat(some))
     return answers
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import apsw
 
 from mailadapters.documents import UnreadableError, email_from_text, message_from_bytes
-from mailadapters.sqlite.rows import json_text
+from mailadapters.sqlite.rows import json_text, run
 from mailcore.errors import EmailNotFoundError
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
@@ -21,7 +21,7 @@ _CONTENT: Final = "SELECT contents.doc FROM emails JOIN contents USING (seq) WHE
 
 def stored(db: apsw.Connection, email_ids: Iterable[EmailId]) -> Iterator[tuple[EmailId, Email | Exception]]:
     """Yield those of the e-mails that there are, each by its id; an error for one that cannot be read."""
-    lines: str | None = db.execute(_STORED, (json_text(list(email_ids)),)).get
+    lines: str | None = run(db, _STORED, (json_text(list(email_ids)),))
     for line in lines.split("\n") if lines else ():
         email_id, _, doc = line.partition(" ")
         yield email_id, _read(doc)
@@ -40,7 +40,7 @@ def content_all(db: apsw.Connection, email_ids: Sequence[EmailId]) -> Sequence[M
 
 def _content(db: apsw.Connection, email_id: EmailId) -> Message | Exception:
     """Return one message."""
-    octets: bytes | None = db.execute(_CONTENT, (email_id,)).get
+    octets: bytes | None = run(db, _CONTENT, (email_id,))
     if octets is None:
         return EmailNotFoundError(f"no content of {email_id}")
     try:

@@ -7,16 +7,20 @@ SQLite joined out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeVar
 
+import apsw
 import msgspec
 
 from mailadapters.documents import email_text, millis
 from mailcore.lifecycle import Email
 
 T = TypeVar("T")
+
+Binding = str | bytes | int | None
 
 COLUMNS: Final = (
     "id",
@@ -80,6 +84,11 @@ def json_text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def run(db: apsw.Connection, sql: str, bindings: Sequence[Binding] = ()) -> Any:
+    """Run one statement; return the one value or row that it gives, or None."""
+    return db.execute(sql, bindings).get  # pyright: ignore[reportUnknownMemberType] - its stub needs Python 3.12
+
+
 def portions(many: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield all in portions whose sizes are powers of two, so that few different statements are prepared."""
     start = 0
@@ -87,6 +96,11 @@ def portions(many: Sequence[T]) -> Iterator[Sequence[T]]:
         size = 1 << ((len(many) - start).bit_length() - 1)
         yield many[start : start + size]
         start += size
+
+
+def flat(rows: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
+    """Return the values of many rows as the bindings of one statement."""
+    return tuple(chain.from_iterable(rows))
 
 
 @cache

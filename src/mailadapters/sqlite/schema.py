@@ -20,6 +20,7 @@ from typing import Final
 
 import apsw
 
+from mailadapters.sqlite.rows import run
 from mailadapters.sqlite.transactions import Patience, transaction
 from mailcore.errors import SettingsError
 
@@ -72,10 +73,10 @@ def _advance(db: apsw.Connection) -> None:
     """Run the next migration, unless another process has run it by now."""
     version = _version(db)
     if version < len(MIGRATIONS):
-        db.execute(MIGRATIONS[version])
-        db.execute(f"PRAGMA user_version = {version + 1}")
+        run(db, MIGRATIONS[version])
+        run(db, f"PRAGMA user_version = {version + 1}")
 
 
 def _version(db: apsw.Connection) -> int:
     """Return how many migrations a file has seen."""
-    return int(db.execute("PRAGMA user_version").get)
+    return int(run(db, "PRAGMA user_version"))

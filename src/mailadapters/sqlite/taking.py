@@ -9,10 +9,9 @@ import apsw
 import msgspec
 
 from mailadapters.documents import REASONS, STATUSES
-from mailadapters.sqlite.rows import json_text
+from mailadapters.sqlite.rows import json_text, run
 from mailcore.lifecycle import EmailId
 
-_ROW: Final = "json_group_array(json_array(wake_at, seq, id, status, reason))"
 _SETS: Final = """
     WITH RECURSIVE sets(waits) AS (
         SELECT min(blocked_on) FROM emails WHERE wake_at IS NOT NULL AND lane = ?1 AND blocked_on > ''
@@ -23,15 +22,15 @@ _SETS: Final = """
     SELECT json_group_array(waits) FROM sets WHERE waits IS NOT NULL
 """
 """The different sets of providers that e-mails of a lane wait for: one seek each, however many e-mails wait."""
-_WAITING: Final = f"""
-    SELECT {_ROW} FROM (
+_WAITING: Final = """
+    SELECT json_group_array(json_array(wake_at, seq, id, status, reason)) FROM (
         SELECT wake_at, seq, id, status, reason FROM emails
         WHERE wake_at IS NOT NULL AND lane = ? AND blocked_on = ? AND wake_at <= ?
         ORDER BY wake_at LIMIT ?
     )
 """
-_GIVEN_UP: Final = f"""
-    SELECT {_ROW} FROM (
+_GIVEN_UP: Final = """
+    SELECT json_group_array(json_array(wake_at, seq, id, status, reason)) FROM (
         SELECT wake_at, seq, id, status, reason FROM emails
         WHERE wake_at IS NOT NULL AND blocked_on <> '' AND lane = ? AND give_up_at <= ? AND wake_at <= ?
         ORDER BY give_up_at LIMIT ?
@@ -91,7 +90,7 @@ def _taken(db: apsw.Connection, take: Take) -> Taken:
         some = _longest_overdue(db, take, take.limit - len(ids))
         if not some:
             break
-        db.execute(_HIDE, (take.hide_until, json_text([one.seq for one in some])))
+        run(db, _HIDE, (take.hide_until, json_text([one.seq for one in some])))
         readable = [one.id for one in some if one.readable]
         ids += readable
         unreadable += len(some) - len(readable)
@@ -102,17 +101,17 @@ def _taken(db: apsw.Connection, take: Take) -> Taken:
 
 def _longest_overdue(db: apsw.Connection, take: Take, limit: int) -> Sequence[_Candidate]:
     """Return at most so many of what is due, the longest overdue first."""
-    sets = _sets.decode(db.execute(_SETS, (take.lane,)).get)
+    sets = _sets.decode(run(db, _SETS, (take.lane,)))
     due = set(_waiting(db, take, ["", *(waits for waits in sets if _is_open(waits, take.open_to))], limit))
     if sets:
-        due.update(_candidates.decode(db.execute(_GIVEN_UP, (take.lane, take.now, take.now, limit)).get))
+        due.update(_candidates.decode(run(db, _GIVEN_UP, (take.lane, take.now, take.now, limit))))
     return sorted(due)[:limit]
 
 
 def _waiting(db: apsw.Connection, take: Take, sets: Sequence[str], limit: int) -> Iterator[_Candidate]:
     """Yield the longest overdue of those that wait for each of the sets."""
     for waits in sets:
-        yield from _candidates.decode(db.execute(_WAITING, (take.lane, waits, take.now, limit)).get)
+        yield from _candidates.decode(run(db, _WAITING, (take.lane, waits, take.now, limit)))
 
 
 def _is_open(waits: str, open_to: frozenset[str]) -> bool:

@@ -8,12 +8,13 @@ process leaves the lock alone for as long after each commit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import apsw
 
+from mailadapters.sqlite.rows import run
 from mailcore.errors import StoreUnavailableError
 
 TRY_EVERY: Final = 0.0005
@@ -62,12 +63,12 @@ def _free(attempt: Callable[[], Any]) -> bool:
 
 
 @contextmanager
-def transaction(db: apsw.Connection, patience: Patience) -> Iterator[bool]:
+def transaction(db: apsw.Connection, patience: Patience) -> Generator[bool]:
     """Hold the write lock: commit at the end, or leave the file as it was; tells whether others held it first."""
-    waited = patience.insist(lambda: db.execute("BEGIN IMMEDIATE"))
+    waited = patience.insist(lambda: run(db, "BEGIN IMMEDIATE"))
     try:
         yield waited
-        db.execute("COMMIT")
+        run(db, "COMMIT")
     finally:
         if db.in_transaction:
-            db.execute("ROLLBACK")
+            run(db, "ROLLBACK")

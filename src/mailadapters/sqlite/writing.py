@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, count
+from functools import cache
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import apsw
 import msgspec
 
 from mailadapters.sqlite.reading import stored
-from mailadapters.sqlite.rows import COLUMNS, Row, json_text, portions, values
+from mailadapters.sqlite.rows import COLUMNS, Row, flat, json_text, portions, run, values
 from mailcore.errors import EmailNotFoundError, StaleEmailError
 from mailcore.lifecycle import Email, EmailId
 from mailcore.ports import Added
@@ -23,6 +24,7 @@ _VERSIONS: Final = """
 """
 _SAVED: Final = tuple(column for column in COLUMNS if column not in {"id", "tenant", "created_at"})
 """What a save replaces: neither what never changes, nor so the index of the newest."""
+_saved = attrgetter(*_SAVED)
 _ASSIGNED: Final = ", ".join(f"{column} = new.column{at}" for at, column in enumerate(_SAVED, start=2))
 
 _versions = msgspec.json.Decoder(dict[str, tuple[int, int]])
@@ -61,24 +63,29 @@ def add_all(db: apsw.Connection, additions: Sequence[New]) -> Sequence[Added | E
 
 def _insert(db: apsw.Connection, additions: Sequence[New]) -> None:
     """Insert e-mails and their contents, numbered in the order given."""
-    numbered = list(zip(count(int(db.execute(_LATEST).get) + 1), additions, strict=False)) if additions else []
+    numbered = list(enumerate(additions, start=run(db, _LATEST) + 1)) if additions else []
     for some in portions(numbered):
-        bindings = chain.from_iterable((seq, *new.row) for seq, new in some)
-        db.execute(_INSERT + values(len(some), len(COLUMNS) + 1), tuple(bindings))
-        contents = chain.from_iterable((seq, new.content) for seq, new in some)
-        db.execute(_INSERT_CONTENT + values(len(some), 2), tuple(contents))
+        rows = flat((seq, *new.row) for seq, new in some)
+        run(db, _INSERT + values(len(some), len(COLUMNS) + 1), rows)
+        contents = flat((seq, new.content) for seq, new in some)
+        run(db, _INSERT_CONTENT + values(len(some), 2), contents)
 
 
 def save_all(db: apsw.Connection, saves: Sequence[Next]) -> Sequence[Exception | None]:
     """Replace e-mails by their next versions; one that is no longer the version before is left alone."""
-    versions = _versions.decode(db.execute(_VERSIONS, (json_text({save.id for save in saves}),)).get)
+    versions = _versions.decode(run(db, _VERSIONS, (json_text({save.id for save in saves}),)))
     won: dict[int, Row] = {}
     answers = [_compared(versions, won, save) for save in saves]
     for some in portions(list(won.items())):
-        bindings = chain.from_iterable((seq, *(getattr(row, column) for column in _SAVED)) for seq, row in some)
-        table = values(len(some), len(_SAVED) + 1)
-        db.execute(f"UPDATE emails SET {_ASSIGNED} FROM ({table}) AS new WHERE seq = new.column1", tuple(bindings))
+        run(db, _update(len(some)), flat((seq, *_saved(row)) for seq, row in some))
     return answers
+
+
+@cache
+def _update(rows: int) -> str:
+    """Return the statement that replaces so many e-mails."""
+    table = values(rows, len(_SAVED) + 1)
+    return f"UPDATE emails SET {_ASSIGNED} FROM ({table}) AS new WHERE seq = new.column1"  # noqa: S608 - constants
 
 
 def _compared(versions: dict[str, tuple[int, int]], won: dict[int, Row], save: Next) -> Exception | None:

@@ -35,11 +35,12 @@ class ScriptedProvider:
         self.capabilities = capabilities
         self.sends: list[Send] = []
         self.closed = 0
+        self._answer: Answer
         self.script(script)
 
     def script(self, script: Iterable[Outcome] | Answer) -> None:
         """Replace what it will answer from now on."""
-        self._answer = self._in_turn(script) if isinstance(script, Iterable) else script
+        self._answer = script if callable(script) else self._in_turn(script)
 
     async def send(self, send: Send) -> Outcome:
         self.sends.append(send)
