@@ -69,9 +69,7 @@ class MemoryStore:
     async def list(self, query: Query, *, after: str | None, limit: int) -> Page:
         before = _position(after) if after is not None else None
         await self._reach()
-        keyed = sorted(
-            ((_key(email), email) for email in self._found(query)), key=lambda one: one[0], reverse=True
-        )
+        keyed = sorted(((_key(email), email) for email in self._found(query)), key=lambda one: one[0], reverse=True)
         rest = [(key, email) for key, email in keyed if before is None or key < before]
         more = len(rest) > limit
         return Page(
