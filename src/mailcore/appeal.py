@@ -32,6 +32,8 @@ def cancelled(email: Email, now: datetime) -> Transition:
     match email.status:
         case Status.CANCELLED:
             return Transition(email)
+        case Status.SENDING if email.cancel_requested:
+            return Transition(email)
         case Status.SENDING:
             return Transition(replace(email, cancel_requested=True, updated_at=now))
         case Status.SENT | Status.FAILED:
@@ -43,8 +45,10 @@ def cancelled(email: Email, now: datetime) -> Transition:
             assert_never(email.status)
 
 
-def resolved(email: Email, how: Resolution, note: str, now: datetime) -> Transition:
+def resolved(email: Email, how: Resolution, note: str, rules: Rules, now: datetime) -> Transition:
     """Return a held e-mail settled by a person who found out what became of it.
+
+    One that is retried gets its lane's age anew: it may have been held for longer than that.
 
     Raises:
         ConflictError: It is not held.
@@ -57,7 +61,7 @@ def resolved(email: Email, how: Resolution, note: str, now: datetime) -> Transit
             return told(moved(email, Status.SENT, Reason.RESOLVED, now, note))
         case Resolution.RETRY:
             again = moved(replace(email, unknowns=0), Status.RETRYING, Reason.RESOLVED, now, note)
-            return told(replace(again, due_at=now))
+            return told(replace(again, due_at=now, give_up_at=_give_up_at(email, email.expires_at, rules, now)))
         case Resolution.FAILED:
             return told(moved(email, Status.FAILED, Reason.UNRESOLVED, now, note))
         case Resolution.CANCELLED:
@@ -78,14 +82,13 @@ def redriven(email: Email, rules: Rules, now: datetime) -> Transition:
         message = f"only a failed e-mail can be redriven; this one is {email.status}"
         raise ConflictError(message)
     expires_at = email.expires_at if email.expires_at and email.expires_at > now else None
-    aged = now + rules.lanes.give_up_after(email.lane)
     return told(
         replace(
             moved(email, Status.QUEUED, Reason.REDRIVEN, now),
             due_at=now,
             series_at=now,
             expires_at=expires_at,
-            give_up_at=min(aged, expires_at) if expires_at else aged,
+            give_up_at=_give_up_at(email, expires_at, rules, now),
             rounds=0,
             crashes=0,
             unknowns=0,
@@ -95,3 +98,9 @@ def redriven(email: Email, rules: Rules, now: datetime) -> Transition:
             reserved=None,
         )
     )
+
+
+def _give_up_at(email: Email, expires_at: datetime | None, rules: Rules, now: datetime) -> datetime:
+    """Return when an e-mail is given up that a person put back now."""
+    aged = now + rules.lanes.give_up_after(email.lane)
+    return min(aged, expires_at) if expires_at else aged

@@ -153,7 +153,9 @@ class Mailer:
             ConflictError: It is not held.
             EmailNotFoundError: No e-mail of this tenant has this id.
         """
-        return await self._appeal(email_id, tenant, lambda email: resolved(email, how, note, self.ports.clock.now()))
+        return await self._appeal(
+            email_id, tenant, lambda email: resolved(email, how, note, self.rules, self.ports.clock.now())
+        )
 
     async def redrive(self, email_id: EmailId, *, tenant: str | None = None) -> Email:
         """Queue a dead letter again, as a new series of attempts.
