@@ -68,7 +68,9 @@ class Records:
         message = "the e-mail is changed too often just now; try again"
         raise ConflictError(message)
 
-    async def insist(self, email: Email, transition: Transition, again: Decide) -> Email | None:
+    async def insist(
+        self, email: Email, transition: Transition, again: Decide, *, patience: timedelta | None = None
+    ) -> Email | None:
         """Save an outcome, whatever it takes: it is known only here, and losing it may send an e-mail twice.
 
         A store that does not answer is asked again, and if it had saved after all, its `saved_by` tells. A stale
@@ -77,21 +79,25 @@ class Records:
         Raises:
             StoreUnavailableError: The store did not answer for all of `patience`.
         """
-        give_up = self.ports.clock.monotonic() + self.patience.total_seconds()
-        saved = replace(transition.email, version=email.version + 1, saved_by=self.ports.new_token())
+        give_up = self.ports.clock.monotonic() + (patience or self.patience).total_seconds()
+        mine = replace(transition.email, version=email.version + 1, saved_by=self.ports.new_token())
         while True:
             try:
-                await self.ports.store.save(saved)
-                break
-            except StaleEmailError:
-                return await self._overtaken(saved, transition, again)
+                return await self._recorded(mine, transition, again)
             except StoreUnavailableError as error:
                 self._tell(Happening.STORE_FAILED, email.id, str(error))
                 if self.ports.clock.monotonic() > give_up:
                     raise
                 await self.ports.sleep(RETRY_SAVE.total_seconds())
-        await self._perform(saved, transition.effects)
-        return saved
+
+    async def _recorded(self, mine: Email, transition: Transition, again: Decide) -> Email | None:
+        """Save an outcome; return None if somebody else was first and carries the e-mail on."""
+        try:
+            await self.ports.store.save(mine)
+        except StaleEmailError:
+            return await self._overtaken(mine, transition, again)
+        await self._perform(mine, transition.effects)
+        return mine
 
     async def _overtaken(self, mine: Email, transition: Transition, again: Decide) -> Email | None:
         """Record my outcome on an e-mail that seems to have been saved by somebody else first."""
