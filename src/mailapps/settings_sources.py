@@ -57,7 +57,25 @@ def load(config: Path | None, environ: Mapping[str, str], also: ProviderProblems
     tree = merged(_toml(path) if path else {}, environ)
     if path is None and not tree.get("providers") and _stays_here(tree):
         tree = newcomer(tree)
-    return _checked(tree, environ, also)
+    try:
+        return _checked(tree, environ, also)
+    except SettingsError as error:
+        raise SettingsError("\n".join(_blamed(line, environ) for line in str(error).splitlines())) from None
+
+
+def where(config: Path | None, environ: Mapping[str, str]) -> tuple[str, Secret | None]:
+    """Return the address and the key of the service, for its clients, which need nothing else of the settings.
+
+    Raises:
+        SettingsError: One of the two is wrong.
+    """
+    path = _path(config, environ)
+    tree = merged(_toml(path) if path else {}, environ)
+    try:
+        at = place(str(tree.get("bind", BIND)))
+    except ValueError as error:
+        raise SettingsError(f"bind: {error}") from None
+    return at.url, cast("Secret | None", _admin_key(tree, environ).get("admin_key"))
 
 
 def newcomer(tree: Tree) -> Tree:
@@ -129,6 +147,13 @@ def _setting(name: str, text: str) -> tuple[list[str], object]:
     return keys, {"env": name} if keys == ["admin_key"] else text
 
 
+def _blamed(line: str, environ: Mapping[str, str]) -> str:
+    """Return a problem with the environment variable that brought it, if one did."""
+    key = line.partition(" ")[0].rstrip(":").replace("-", "_")
+    brought = (name for name in environ if name.startswith(PREFIX) and ".".join(_setting(name, "")[0]) == key)
+    return next((f"{line} (set by {name})" for name in brought), line)
+
+
 def _with(tree: Tree, keys: Sequence[str], value: object) -> Tree:
     """Return a tree with a value at a path; a key may stand there with dashes for underscores."""
     first, rest = keys[0], keys[1:]
@@ -160,7 +185,7 @@ def _plain(tree: Tree, _environ: Mapping[str, str]) -> Tree:
     rest = {key: value for key, value in tree.items() if key not in {"admin_key", "providers", *NOT_YET}}
     problems = [text for key, text in NOT_YET.items() if key in tree]
     try:
-        settings = read(Settings, rest, beside=("admin_key", "providers"))
+        settings = read(Settings, rest)
     except SettingsError as error:
         raise SettingsError("\n".join([*problems, str(error)])) from None
     if problems:

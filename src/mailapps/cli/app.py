@@ -47,10 +47,10 @@ def registry() -> App:
         help_format="plaintext",
     )
     for title, commands in COMMANDS.items():
-        group = Group.create_ordered(title)
+        group = Group(title, sort_key=list(COMMANDS).index(title))
         for number, (name, (place, line)) in enumerate(commands.items()):
             app.command(f"mailapps.cli.{place}", name=name, help=line, group=group, sort_key=number)
-    options = Group.create_ordered("Options")
+    options = Group("Options", sort_key=len(COMMANDS))
     for flag in ("--help", "--version"):
         app[flag].group = options
     return app

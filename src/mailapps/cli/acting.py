@@ -1,0 +1,123 @@
+"""The commands that change something: cancel, resolve, redrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from cyclopts import Parameter
+
+from mailapps.cli.client import Json, RefusedError, Service
+from mailapps.cli.exits import Exit, UsageError
+from mailapps.cli.options import Filters, Reach, query
+from mailapps.cli.printing import console, print_json
+
+Ids = Annotated[tuple[str, ...], Parameter(name="ID")]
+
+
+def cancel(*ids: Annotated[str, Parameter(name="ID")], reach: Reach | None = None) -> int:
+    """Withdraw e-mails that are not sent yet.
+
+    One that is being sent just now is only marked: it is withdrawn should this attempt fail.
+
+    Args:
+        ids: The e-mails' ids.
+    """
+    reach = reach or Reach()
+    service = Service(reach)
+    return _each(ids, lambda one: service.post(f"/api/emails/{quote(one, safe='')}/cancel"), reach)
+
+
+def resolve(
+    email_id: Annotated[str, Parameter(name="ID")],
+    /,
+    *,
+    as_: Annotated[Literal["sent", "retry", "failed", "cancelled"], Parameter(name="--as")],
+    note: str = "",
+    reach: Reach | None = None,
+) -> int:
+    """Settle an e-mail that is held since nobody knows whether a provider took it.
+
+    Args:
+        email_id: The e-mail's id.
+        as_: What became of it, or what shall.
+        note: For its history: who found out what.
+    """
+    reach = reach or Reach()
+    service = Service(reach)
+    settle = {"as": as_, "note": note}
+    return _each((email_id,), lambda one: service.post(f"/api/emails/{quote(one, safe='')}/resolve", settle), reach)
+
+
+def redrive(
+    *ids: Annotated[str, Parameter(name="ID")],
+    every: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    filters: Filters | None = None,
+    reach: Reach | None = None,
+) -> int:
+    """Queue dead letters again: those named, or those that the filters find.
+
+    Args:
+        ids: The e-mails' ids.
+        every: All dead letters, if no filter is given.
+        dry_run: Only count what the filters find.
+    """
+    reach, wanted = reach or Reach(), query(filters or Filters())
+    service = Service(reach)
+    if ids:
+        return _each(ids, lambda one: service.post(f"/api/dead-letters/{quote(one, safe='')}/redrive"), reach)
+    if not wanted and not every and not dry_run:
+        raise UsageError("redrive: name e-mails, give a filter such as --reason gave_up, or say --all")
+    return _redriven(
+        service.post("/api/dead-letters/redrive", {**_as_body(wanted), "dry_run": dry_run}), reach, dry_run=dry_run
+    )
+
+
+def _as_body(wanted: dict[str, object]) -> dict[str, object]:
+    """Return filters of a query string as a JSON body has them."""
+    body = {**wanted}
+    if "possible_duplicate" in body:
+        body["possible_duplicate"] = True
+    if "metadata" in body:
+        body["metadata"] = dict(str(pair).partition(":")[::2] for pair in wanted["metadata"])  # type: ignore[attr-defined] # options.py
+    return body
+
+
+def _redriven(done: Json, reach: Reach, *, dry_run: bool) -> int:
+    """Print what came of a redrive by filters."""
+    if reach.json:
+        print_json(done)
+    else:
+        verb = (
+            f"would be queued again: {done['matched']}"
+            if dry_run
+            else f"queued again: {done['redriven']} of {done['matched']}"
+        )
+        console().print(f"{verb}; of them possibly sent before: {done['possibly_sent']}")
+        for one in done["errors"]:
+            console().print(f"{one['id']}: {one['detail']}")
+    return Exit.FAILED if done["errors"] else Exit.OK
+
+
+def _each(ids: tuple[str, ...], act: Callable[[str], Json], reach: Reach) -> int:
+    """Do something to each e-mail; say what came of each, and fail if one failed."""
+    if not ids:
+        raise UsageError("name at least one e-mail by its id, em_…")
+    failed = 0
+    for one in ids:
+        try:
+            email = act(one)
+        except RefusedError as error:
+            failed += 1
+            console().print(f"{one}: {error}", style="red")
+            continue
+        if reach.json:
+            print_json(email)
+        else:
+            marked = (
+                " (asked for: it is being sent)" if email["cancel_requested"] and email["status"] == "sending" else ""
+            )
+            console().print(f"{one}: {email['status']}{marked}")
+    return Exit.FAILED if failed else Exit.OK

@@ -1,0 +1,125 @@
+"""A client of our own HTTP API: what a command asks, and what it says when the service is not there or refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from mailapps.cli.exits import CommandError, UnreachableError, UsageError
+from mailapps.cli.options import Reach
+from mailapps.settings_sources import where
+from mailcore.secret import Secret
+
+TIMEOUT_S: Final = 30.0
+UNAUTHORIZED: Final = 401
+_REFUSED: Final = 400
+
+Json = dict[str, Any]
+
+
+class RefusedError(CommandError):
+    """The service answered, and the answer is no.
+
+    Attributes:
+        status: Of HTTP.
+        retryable: The same request may succeed later.
+    """
+
+    def __init__(self, text: str, status: int, *, retryable: bool = False) -> None:
+        """Keep the text, a line for each part that is wrong."""
+        super().__init__(text)
+        self.status = status
+        self.retryable = retryable
+
+
+class Service:
+    """The running service, for commands that ask it a few things one after the other."""
+
+    def __init__(self, reach: Reach) -> None:
+        """Find out where it is; nothing goes over the network yet."""
+        self.url, headers = address_of(reach)
+        self._client = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
+        """Return what is there.
+
+        Raises:
+            UnreachableError: Nobody answers.
+            RefusedError: The answer is no.
+        """
+        return self._ask(self._client.build_request("GET", path, params=query))
+
+    def post(self, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Json:
+        """Ask for something to be done; raises as `get` does."""
+        return self._ask(self._client.build_request("POST", path, json=body, headers=headers))
+
+    def _ask(self, request: httpx.Request) -> Json:
+        """Make one request."""
+        try:
+            return answer_of(self._client.send(request))
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error) from error
+
+
+def address_of(reach: Reach) -> tuple[str, dict[str, str]]:
+    """Return the service's URL and the headers of every request.
+
+    Raises:
+        SettingsError: The settings that say so are wrong.
+        UsageError: The URL or the key is none.
+    """
+    bound, key = where(None if reach.url else reach.config, os.environ) if not (reach.url and reach.key) else ("", None)
+    url = (reach.url or bound).rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"--url: expected a URL such as http://127.0.0.1:8000, got {url[:40]}")
+    return url, _authorization(_given(reach.key) or key)
+
+
+def _given(key: str | None) -> Secret | None:
+    """Return the key of the command line."""
+    try:
+        return Secret(key) if key else None
+    except ValueError as error:
+        raise UsageError(f"--key: {error}") from None
+
+
+def _authorization(key: Secret | None) -> dict[str, str]:
+    """Return the header that shows a key."""
+    return {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+
+
+def answer_of(response: httpx.Response) -> Json:
+    """Return the JSON of an answer.
+
+    Raises:
+        RefusedError: The answer is no; its text names every part that is wrong.
+    """
+    try:
+        said = msgspec.json.decode(response.content, type=Json)
+    except ValueError:
+        raise RefusedError(
+            f"{response.url.host} answered {response.status_code}, but not as mailcore does", 0
+        ) from None
+    if response.status_code >= _REFUSED:
+        raise _refusal(response.status_code, said)
+    return said
+
+
+def _refusal(status: int, problem: Json) -> RefusedError:
+    """Return an answer that refuses as an error."""
+    if status == UNAUTHORIZED:
+        return RefusedError("the service asks for its key: set MAILCORE_ADMIN_KEY, or give --key", status)
+    parts = [f"{one.get('pointer')}: {one.get('detail')}" for one in problem.get("errors", [])]
+    text = "\n".join(parts) or str(problem.get("detail") or problem.get("title"))
+    return RefusedError(text, status, retryable=bool(problem.get("retryable")))
+
+
+def unreachable(url: str, error: httpx.TransportError) -> UnreachableError:
+    """Return what to say when nobody answers."""
+    return UnreachableError(
+        f"no mailcore answers at {url} ({type(error).__name__}): start it by `mailcore up`, or name another by --url"
+    )
