@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from contextlib import suppress
@@ -44,9 +45,9 @@ def response_of(answer: Answer) -> web.Response:
 
 
 async def _hang(seconds: float | None, emulator: Emulator) -> None:
-    """Wait for some time, or until the server stops; a caller that goes away cancels the wait."""
+    """Wait for some time or for ever; a caller that goes away, or the server's end, cancels the wait."""
     if seconds is None:
-        await emulator.stopping.wait()
+        await asyncio.Event().wait()
     else:
         await emulator.pause(seconds)
 

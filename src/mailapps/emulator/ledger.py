@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Struct
 
 ROWS = 100_000
+RECIPIENTS = 100
+DETAIL = 300
 _APPEND = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
 
 
@@ -27,6 +29,8 @@ class Row(Struct, frozen=True, kw_only=True):
         key: The key of its series of attempts, from the metadata `mailcore_key`.
         verdict: `accepted`, `refused`, or `checked` (a test mode that sends nothing).
         status: What was answered; None if the fault let no answer out.
+        recipients: The first 100 of them.
+        detail: What was said to one that was refused, its first 300 characters; else empty.
         fault: What was scripted; None for the provider's own behaviour.
         finished_at: When the last byte was written or the connection was given up; None until then.
     """
@@ -42,6 +46,7 @@ class Row(Struct, frozen=True, kw_only=True):
     status: int | None
     fault: str | None
     message_id: str | None
+    detail: str = ""
     finished_at: datetime | None = None
 
 

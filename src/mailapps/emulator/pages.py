@@ -1,54 +1,19 @@
-"""The inbox as web pages: text in, HTML out. Every value is escaped here, whoever wrote it.
-
-A letter's own HTML is never part of a page: it is a document of its own behind `PREVIEW_POLICY`, shown in a
-frame without any permission. Source of the policies: OWASP, and the sandbox directive of CSP 3.
-"""
+"""The inbox as web pages: text in, HTML out. Every value is escaped here, whoever wrote it."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from html import escape
 from string import Template
 
 from mailapps.emulator.inbox import Received
+from mailapps.emulator.layout import definitions, moment_told, page, size_told
 from mailapps.emulator.wire import File, Letter, Mailbox
 
-_KIB = 1024
+_NO_SUBJECT = "(no subject)"
 _CONNECTING = re.compile(r"<(link|i?frame|object|embed)(?=[\s/>])", re.IGNORECASE)
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-PREVIEW_POLICY = (
-    "sandbox; default-src 'none'; img-src data: cid:; style-src 'unsafe-inline'; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'self'"
-)
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<link rel="stylesheet" href="/static/emulator.css">
-<link rel="icon" href="/static/emulator.svg" type="image/svg+xml">
-<script src="/static/emulator.js" defer></script>
-</head>
-<body>
-<header>
-<a class="brand" href="/">
-<img src="/static/emulator.svg" alt="" width="24" height="24"> mailcore emulator
-</a>
-<form action="/" method="get" role="search">
-<input type="search" name="q" value="$search" placeholder="Search subject, address, id" aria-label="Search">
-</form>
-</header>
-$main
-</body>
-</html>
-""")
 _EMPTY = Template("""<section class="empty">
 <h1>Nothing has arrived yet</h1>
 <p>This is a provider emulator: whatever mailcore sends through it lands here,
@@ -115,7 +80,7 @@ def inbox_page(letters: Sequence[Received], *, total: int, search: str, base: st
     bar = f'<p class="bar"><span>{count}</span> {clear}</p>'
     newest = letters[0].id if letters else 0
     main = f'<main data-live data-newest="{newest}">{_faults(scripted)}{bar if total else ""}{body}</main>'
-    return _PAGE.substitute(title="Inbox – mailcore emulator", search=escape(search), main=main)
+    return page("Inbox", main, search=search)
 
 
 def letter_page(received: Received) -> str:
@@ -123,19 +88,18 @@ def letter_page(received: Received) -> str:
     letter = received.letter
     main = _LETTER.substitute(
         subject=_subject(letter),
-        facts=_pairs(_facts(received)),
+        facts=definitions(_facts(received)),
         files=_files(received),
         html=_frame(received),
         text=f"<h2>Text</h2><pre class=text>{escape(letter.text)}</pre>" if letter.text else "",
-        more=_pairs([*letter.headers, *(("Tag", tag) for tag in letter.tags), *letter.metadata]),
+        more=definitions([*letter.headers, *(("Tag", tag) for tag in letter.tags), *letter.metadata]),
     )
-    return _PAGE.substitute(title=f"{_subject(letter)} – mailcore emulator", search="", main=main)
+    return page(letter.subject or _NO_SUBJECT, main)
 
 
 def missing_page(text: str) -> str:
     """Return the page for something that is not there."""
-    main = _MISSING.substitute(text=escape(text))
-    return _PAGE.substitute(title="Not here – mailcore emulator", search="", main=main)
+    return page("Not here", _MISSING.substitute(text=escape(text)))
 
 
 def preview(letter: Letter) -> str:
@@ -169,7 +133,7 @@ def _row(received: Received) -> str:
         provider=escape(received.provider),
         files=files,
         iso=received.received_at.isoformat(),
-        time=_moment(received.received_at),
+        time=moment_told(received.received_at),
     )
 
 
@@ -189,7 +153,7 @@ def _faults(scripted: Mapping[str, int]) -> str:
 
 def _subject(letter: Letter) -> str:
     """Return the subject, escaped; never nothing, so that there is something to click on."""
-    return escape(letter.subject) or "(no subject)"
+    return escape(letter.subject) or _NO_SUBJECT
 
 
 def _facts(received: Received) -> list[tuple[str, str]]:
@@ -201,7 +165,7 @@ def _facts(received: Received) -> list[tuple[str, str]]:
         ("Cc", _people(letter.cc)),
         ("Bcc", _people(letter.bcc)),
         ("Reply to", _people(letter.reply_to)),
-        ("Received", _moment(received.received_at)),
+        ("Received", moment_told(received.received_at)),
         ("Provider", f"{received.provider}, {received.message_id}"),
         ("Our id", letter.email_id or ""),
     ]
@@ -213,13 +177,6 @@ def _people(mailboxes: Sequence[Mailbox]) -> str:
     return ", ".join(map(str, mailboxes))
 
 
-def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
-    """Return the inside of a definition list."""
-    return (
-        "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs) or "<dt>None</dt><dd></dd>"
-    )
-
-
 def _files(received: Received) -> str:
     """Return the list of files to save."""
     items = "".join(
@@ -228,7 +185,7 @@ def _files(received: Received) -> str:
             number=number,
             name=escape(file.filename),
             kind=escape(file.content_type),
-            size=_size(len(file.content)),
+            size=size_told(len(file.content)),
         )
         for number, file in enumerate(received.letter.files)
     )
@@ -238,13 +195,3 @@ def _files(received: Received) -> str:
 def _frame(received: Received) -> str:
     """Return the frame for the letter's own HTML, without any permission."""
     return _FRAME.substitute(id=received.id) if received.letter.html is not None else ""
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes as people say it."""
-    return f"{count} bytes" if count < _KIB else f"{count / _KIB:,.1f} KiB"
-
-
-def _moment(moment: datetime) -> str:
-    """Return a moment to the second."""
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

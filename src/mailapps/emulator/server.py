@@ -28,7 +28,7 @@ from mailapps.emulator.wire import Account, Call, kind_of
 from mailapps.emulator.world import Clock, Emulator, Pause
 
 MAX_BODY = 30 * 1024 * 1024
-_SHUTDOWN_S = 1.0
+_SHUTDOWN_S = 0.25
 
 
 class EmulatorSettings(Struct, frozen=True, kw_only=True):
@@ -167,7 +167,6 @@ async def serve(emulator: Emulator, host: str, port: int) -> AsyncGenerator[str,
         await web.TCPSite(runner, host, port).start()
         yield _url(host, runner.addresses[0][1])
     finally:
-        emulator.stopping.set()
         await runner.cleanup()
         emulator.ledger.close()
 

@@ -7,14 +7,10 @@ from pathlib import Path
 from aiohttp import web
 
 from mailapps.emulator.control import EMULATOR, find_letter
-from mailapps.emulator.pages import (
-    PAGE_POLICY,
-    PREVIEW_POLICY,
-    inbox_page,
-    letter_page,
-    missing_page,
-    preview,
-)
+from mailapps.emulator.layout import PAGE_POLICY, PREVIEW_POLICY
+from mailapps.emulator.ledger import Wanted
+from mailapps.emulator.pages import inbox_page, letter_page, missing_page, preview
+from mailapps.emulator.request_page import requests_page
 
 PAGE_LENGTH = 100
 _STATIC = Path(__file__).parent / "static"
@@ -27,6 +23,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/", show_inbox),
         web.get("/inbox/{id}", show_letter),
         web.get("/inbox/{id}/html", show_preview),
+        web.get("/requests", show_requests),
         web.get("/static/{name}", show_file),
         web.get("/health/live", show_life),
     ]
@@ -58,6 +55,12 @@ async def show_letter(request: web.Request) -> web.Response:
 async def show_preview(request: web.Request) -> web.Response:
     """Return a letter's own HTML, harmless even when it is opened by itself."""
     return _html(preview(find_letter(request).letter), PREVIEW_POLICY)
+
+
+async def show_requests(request: web.Request) -> web.Response:
+    """Return the latest requests to the providers."""
+    rows = list(request.app[EMULATOR].ledger.rows(Wanted()))
+    return _html(requests_page(rows[: -PAGE_LENGTH - 1 : -1], total=len(rows)), PAGE_POLICY)
 
 
 async def show_file(request: web.Request) -> web.Response:

@@ -14,7 +14,7 @@ from datetime import datetime
 from mailapps.emulator import mailgun, sendgrid
 from mailapps.emulator.faults import Progress, decide
 from mailapps.emulator.inbox import Inbox
-from mailapps.emulator.ledger import Ledger, Row
+from mailapps.emulator.ledger import DETAIL, RECIPIENTS, Ledger, Row
 from mailapps.emulator.ruling import Ruling, rule_on
 from mailapps.emulator.wire import Account, Answer, Call, Kind, Letter, Mailbox, Verdict
 
@@ -31,7 +31,6 @@ class Emulator:
         pause: How it waits that many seconds.
         accounts: What a provider knows of us, by the provider's name; anything goes at one that is not in it.
         scripts: The faults of each provider, and how far they have come.
-        stopping: Set when the server stops, so that nothing hangs on.
     """
 
     now: Clock
@@ -40,7 +39,6 @@ class Emulator:
     inbox: Inbox = field(default_factory=Inbox)
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
     scripts: dict[str, Progress] = field(default_factory=dict[str, Progress])
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def receive(self, call: Call, kind: Kind) -> Ruling:
         """Judge a call, lay its fault over it, write the ledger, and put what was taken into the inbox."""
@@ -82,9 +80,15 @@ def _row(call: Call, verdict: Verdict, ruling: Ruling) -> Row:
         email_id=letter.email_id,
         key=letter.key,
         sender=letter.from_.email,
-        recipients=letter.recipients,
+        recipients=letter.recipients[:RECIPIENTS],
         verdict=ruling.verdict,
         status=ruling.status,
         fault=ruling.fault,
         message_id=verdict.message_id if ruling.verdict == "accepted" else None,
+        detail=_detail(ruling) if ruling.verdict == "refused" else "",
     )
+
+
+def _detail(ruling: Ruling) -> str:
+    """Return the beginning of what a refused request is told; nothing if it hears nothing."""
+    return ruling.answer.body[:DETAIL].decode("utf-8", "replace") if ruling.status else ""

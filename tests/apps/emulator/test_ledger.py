@@ -142,8 +142,22 @@ async def test_requests_are_told_in_order_with_their_verdicts(client: httpx.Asyn
         (3, "sendgrid", None, "refused", 400),
         (4, "mailgun", None, "refused", 200),
     ]
+    assert [bool(one["detail"]) for one in told["requests"]] == [False, True, True, True]
+    assert "to parameter is not a valid address" in told["requests"][1]["detail"]
     assert (told["count"], told["accepted"], told["dropped"], told["next_after"]) == (4, 1, 0, 4)
     assert all(one["finished_at"] for one in told["requests"])
+
+
+async def test_a_row_stays_small(client: httpx.AsyncClient) -> None:
+    """A request to a thousand people, or one with a long refusal, takes no more memory than others."""
+    people = [{"email": f"a{number}@x.org"} for number in range(1000)]
+    await client.post(SENDGRID, json=mail(personalizations=[{"to": people}]), headers=BEARER)
+    await client.post(SENDGRID, json=mail(personalizations=[{"to": [{"email": "x"}]}] * 50), headers=BEARER)
+
+    many, long = (await client.get("/emulator/requests")).json()["requests"]
+
+    assert len(many["recipients"]) == 100
+    assert len(long["detail"]) == 300
 
 
 async def test_a_page_of_requests_says_where_the_next_begins(client: httpx.AsyncClient) -> None:
