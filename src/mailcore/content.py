@@ -58,10 +58,9 @@ def _found(wrong: Problem | None) -> Iterator[Problem]:
         yield wrong
 
 
-def _too_many(count: int, limit: int, pointer: str) -> Iterator[Problem]:
-    """Yield a problem if there are more items than may be."""
-    if count > limit:
-        yield problem(pointer, ProblemCode.TOO_MANY, f"at most {limit}, there are {count}")
+def _too_many(count: int, limit: int, pointer: str) -> Problem:
+    """Return the problem of a list that is too long for its items to be looked at."""
+    return problem(pointer, ProblemCode.TOO_MANY, f"at most {limit}, there are {count}")
 
 
 def _repeats(names: Iterable[str]) -> set[int]:
@@ -90,7 +89,7 @@ def _attachments_problems(message: Message, limits: Limits) -> Iterator[Problem]
     """Yield what is wrong with the attachments, together and each."""
     attachments = message.attachments
     if len(attachments) > limits.attachments:
-        yield from _too_many(len(attachments), limits.attachments, "/attachments")
+        yield _too_many(len(attachments), limits.attachments, "/attachments")
         return
     size = sum(len(attachment.content) for attachment in attachments)
     if size > limits.attachment_bytes:
@@ -147,7 +146,7 @@ def _is_media_type(text: str) -> bool:
 def _headers_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with the extra headers."""
     if len(message.headers) > limits.headers:
-        yield from _too_many(len(message.headers), limits.headers, "/headers")
+        yield _too_many(len(message.headers), limits.headers, "/headers")
         return
     repeats = _repeats(name.lower() for name in message.headers)
     for at, (name, value) in enumerate(message.headers.items()):
@@ -178,7 +177,7 @@ def _header_value_problem(value: str, pointer: str, limits: Limits) -> Problem |
 def _tags_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with the tags."""
     if len(message.tags) > limits.tags:
-        yield from _too_many(len(message.tags), limits.tags, "/tags")
+        yield _too_many(len(message.tags), limits.tags, "/tags")
         return
     repeats = _repeats(message.tags)
     for at, tag in enumerate(message.tags):
@@ -192,7 +191,7 @@ def _tags_problems(message: Message, limits: Limits) -> Iterator[Problem]:
 def _metadata_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with the metadata."""
     if len(message.metadata) > limits.metadata:
-        yield from _too_many(len(message.metadata), limits.metadata, "/metadata")
+        yield _too_many(len(message.metadata), limits.metadata, "/metadata")
         return
     for key, value in message.metadata.items():
         pointer = below("/metadata", key)

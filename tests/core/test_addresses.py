@@ -97,6 +97,7 @@ REFUSED = {
     "small at sign": ("ann\ufe6bx@example.com", INVALID),
     "fullwidth comma": ("ann\uff0cbob@example.com", INVALID),
     "one dot leader as a second dot": ("a\u2024.b@example.com", INVALID),
+    "character that folds to a space": ("a\u00a8b@example.com", INVALID),
     "zero-width space": ("ann\u200b@example.com", INVALID),
     "Cyrillic among Latin letters": ("ann@p\u0430ypal.example", ProblemCode.MIXED_SCRIPTS),
     "Greek among Latin letters": ("ann@g\u03bf\u03bfgle.example", ProblemCode.MIXED_SCRIPTS),
@@ -167,6 +168,11 @@ def test_a_wrong_member_of_an_address_is_pointed_to_by_its_name() -> None:
     assert wrong_email.pointer == "/to/0/email"
     assert isinstance(wrong_name, Problem)
     assert wrong_name.pointer == "/to/0/name"
+
+
+def test_a_name_loses_the_space_around_it() -> None:
+    """A name is compared and shown without the space that stands before an angle bracket."""
+    assert parse(Address("a@b.test", " Ann  "), "/to") == Address("a@b.test", "Ann")
 
 
 def test_an_address_given_as_a_value_holds_no_name_in_its_email() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import UserList
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -92,6 +93,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, ProblemCode]] = {
     ),
     "break after a header's name": ({"headers": {"X-A\n": "a"}}, "/headers/X-A?", ProblemCode.INVALID_NAME),
     "slash and tilde": ({"headers": {"X/~é": "a"}}, "/headers/X~1~0é", ProblemCode.INVALID_NAME),
+    "half a character in a header's name": (
+        {"headers": {"X\ud800": "a"}},
+        "/headers/X?",
+        ProblemCode.INVALID_NAME,
+    ),
     "header in a header's value": (
         {"headers": {"X-A": "a\r\nBcc: b"}},
         "/headers/X-A",
@@ -253,6 +259,8 @@ def test_the_default_from_stands_in_only_for_a_from_that_was_not_written() -> No
 
     assert checked(replace(GOOD, from_=None), now=NOW, default_from=shop).from_ == shop
     assert checked(GOOD, now=NOW, default_from=shop).from_ == Address("shop@a.test")
+    with pytest.raises(InvalidMessageError):
+        checked(replace(GOOD, from_=""), now=NOW, default_from=shop)
 
 
 def test_one_recipient_in_any_field_is_enough() -> None:
@@ -316,6 +324,13 @@ def test_the_caller_keeps_no_hold_on_a_checked_message() -> None:
     assert (message.headers, message.tags) == ({"X-A": "a"}, ("a",))
 
 
+def test_a_sequence_of_any_kind_is_a_list() -> None:
+    """Public arguments take the widest type."""
+    message = checked(replace(GOOD, to=UserList(["a@b.test", "c@d.test"])), now=NOW)
+
+    assert message.to == (Address("a@b.test"), Address("c@d.test"))
+
+
 def test_a_lane_written_as_its_word_is_the_lane() -> None:
     """A library's user may write what JSON would say."""
     wordy: Any = "urgent"
@@ -341,3 +356,4 @@ def test_a_detail_repeats_little_of_what_was_written() -> None:
         checked(replace(GOOD, **hostile), now=NOW)
 
     assert len(caught.value.problems[0].detail) <= 80
+    assert len(problems.problem("/a", ProblemCode.REQUIRED, "x" * 1000).detail) == problems.DETAIL_LENGTH
