@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mailcore.dispatch import Transition, carried_out, put_back, record_outcome, settle_late
-from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
+from mailcore.errors import EmailNotFoundError, StoreUnavailableError
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Attempt, Email, EmailId, Reason, Status
 from mailcore.message import Lane
@@ -72,10 +72,17 @@ class Courier:
         except EmailNotFoundError:
             self.ports.watch(Event(what=Happening.STRANGE_WAKE_UP, email_id=email_id[:64]))
             return Carried.NOTHING
+        try:
+            return await self._carry(email, solo=solo)
+        finally:
+            self.roster.leave(email_id)
+
+    async def _carry(self, email: Email, *, solo: bool) -> Carried:
+        """Do for an e-mail as it was read whatever is to be done now."""
         began = self.ports.clock.monotonic()
         email = recovered(email, self.ports.clock.now())
-        plan = await self._plan(email)
-        if isinstance(plan, Skip) or (self.stopping and isinstance(plan, Begin)):
+        plan = await self._plan(email, solo=solo)
+        if isinstance(plan, Skip):
             return Carried.NOTHING
         if isinstance(plan, Begin) and plan.solo and not solo:
             return Carried.NEEDS_SOLO
@@ -85,30 +92,38 @@ class Courier:
         return Carried.DONE
 
     async def _claim(self, email: Email, plan: Plan, began: float) -> Claim | None:
-        """Save a plan; return the claim if it was an attempt and nobody else was first."""
+        """Save a plan; return the claim if it was an attempt and nobody else was first.
+
+        A store that saved without answering is asked again, or an attempt that was never made would count as a
+        crash; but only for as long as the claim could still be used.
+        """
         transition = carried_out(email, plan, self.rules, self.ports.clock.now())
         self.ports.crash_point("before_claim")
-        try:
-            saved = await self.records.save(email, transition)
-        except StaleEmailError:
-            await self._lost(email, transition)
+        patience = self.rules.lease - self.rules.call_deadline
+        saved = await self.records.insist(email, transition, lambda _fresh: None, patience=patience)
+        if saved is None:
+            await self._release(transition.email)
             return None
         self.ports.crash_point("after_claim")
         return Claim(saved, saved.open_attempt, began) if saved.open_attempt else None
 
-    async def _lost(self, email: Email, transition: Transition) -> None:
-        """Tell that another worker was first, and give back what the attempt had taken."""
-        self.ports.watch(Event(what=Happening.STALE_SAVE, email_id=email.id))
-        if attempt := transition.email.open_attempt:
+    async def _release(self, email: Email) -> None:
+        """Give back what the attempt had taken that another worker's save has overtaken."""
+        if attempt := email.open_attempt:
             await self.roster.release(email, attempt)
 
-    async def _plan(self, email: Email) -> Plan:
-        """Return what to do, with a provider's permit, pace or budget already taken if it is an attempt."""
+    async def _plan(self, email: Email, *, solo: bool = True) -> Plan:
+        """Return what to do, with a provider's seat, permit, pace or budget already taken if it is an attempt.
+
+        Nothing is taken for an attempt that must be made alone by somebody else.
+        """
         views = await self.roster.views()
         for _ in range(len(views) + 1):
             plan = plan_attempt(email, views, self.rules, self.ports.clock.now(), self.ports.draw())
-            if not isinstance(plan, Begin):
+            if not isinstance(plan, Begin) or (plan.solo and not solo):
                 return plan
+            if self.stopping:
+                return Skip("this process stops")
             admission = await self.roster.admit(email, plan)
             standing = admission.standing
             if admission.granted:
@@ -116,7 +131,7 @@ class Courier:
             if admission.reserved_at:
                 until = min(admission.reserved_at, email.give_up_at)
                 return Wait(until=until, reason=Reason.RESERVED, reserved=plan.provider)
-            views = tuple(replace(one, standing=standing) if one.name == plan.provider else one for one in views)
+            views = self.roster.corrected(views, plan.provider, standing)
         return Wait(until=self.ports.clock.now() + timedelta(seconds=1), reason=Reason.NO_PROVIDER)
 
     async def _try_once(self, claim: Claim) -> Claim | None:
@@ -125,46 +140,51 @@ class Courier:
         Never calls later than the lease's end minus the call deadline, by this process's own monotonic clock:
         a worker that was paused must not send what another may have taken over.
         """
+        try:
+            send = await self._written(claim)
+        except StoreUnavailableError:
+            await self._give_back(claim, self.rules.wakeup_grace)
+            return None
         called = self.ports.clock.monotonic()
         late = called - claim.began > (self.rules.lease - self.rules.call_deadline).total_seconds()
         if late or self.stopping:
             await self._give_back(claim)
             return None
-        try:
-            outcome = await self._call(claim.email, claim.attempt)
-        except StoreUnavailableError:
-            await self._give_back(claim)
-            return None
+        outcome = await self._call(claim, send) if isinstance(send, Send) else send
         latency = timedelta(seconds=round(self.ports.clock.monotonic() - called, 6))
         self.ports.crash_point("after_answer")
         await self.roster.report(claim.email, claim.attempt, outcome, latency)
         return await self._record(claim, outcome, latency)
 
-    async def _give_back(self, claim: Claim) -> None:
+    async def _give_back(self, claim: Claim, rest: timedelta = timedelta()) -> None:
         """Put an e-mail back whose attempt sent nothing."""
 
         def again(fresh: Email) -> Transition | None:
             mine = fresh.open_attempt and fresh.open_attempt.n == claim.attempt.n
-            return put_back(fresh, self.ports.clock.now()) if mine else None
+            return put_back(fresh, self.ports.clock.now(), rest) if mine else None
 
         await self.roster.release(claim.email, claim.attempt)
-        await self.records.insist(claim.email, put_back(claim.email, self.ports.clock.now()), again)
+        await self.records.insist(claim.email, put_back(claim.email, self.ports.clock.now(), rest), again)
 
-    async def _call(self, email: Email, attempt: Attempt) -> Outcome:
-        """Hand the message to the provider and return what came of it."""
+    async def _written(self, claim: Claim) -> Send | Rejected:
+        """Return what to hand to the provider; a message whose content is gone can be sent by nobody."""
         try:
-            message = await self.ports.store.content(email.id)
+            message = await self.ports.store.content(claim.email.id)
         except EmailNotFoundError:
             return Rejected(code="content_gone", detail="the content of this e-mail is not stored any more")
-        send = Send(message=message, email_id=email.id, key=attempt.key, deadline=self.rules.call_deadline)
-        self.roster.in_flight[attempt.provider] += 1
+        key, deadline = claim.attempt.key, self.rules.call_deadline
+        return Send(message=message, email_id=claim.email.id, key=key, deadline=deadline)
+
+    async def _call(self, claim: Claim, send: Send) -> Outcome:
+        """Hand the message to the provider and return what came of it."""
         try:
-            return await self._provider(attempt.provider).send(send)
+            return await self._provider(claim.attempt.provider).send(send)
         except Exception as error:  # noqa: BLE001 - a provider of a third party must not take the worker down
-            self.ports.watch(Event(what=Happening.PROVIDER_RAISED, email_id=email.id, note=type(error).__name__))
-            return Unknown(code="provider_raised", detail=f"the provider's code raised {type(error).__name__}")
+            what, name = Happening.PROVIDER_RAISED, type(error).__name__
+            self.ports.watch(Event(what=what, email_id=send.email_id, note=name))
+            return Unknown(code="provider_raised", detail=f"the provider's code raised {name}")
         finally:
-            self.roster.in_flight[attempt.provider] -= 1
+            self.roster.leave(send.email_id)
 
     def _provider(self, name: str) -> Provider:
         """Return a configured provider."""
@@ -174,19 +194,22 @@ class Courier:
         """Save what came of an attempt, together with the next attempt after a clean failure."""
         began = self.ports.clock.monotonic()
         transition = record_outcome(claim.email, outcome, self.rules, self.ports.clock.now(), latency)
+        ended = next(one for one in transition.email.attempts if one.n == claim.attempt.n)
         if _between(transition.email):
             transition = await self._failed_over(transition.email)
         self.ports.crash_point("before_finish")
         saved = await self.records.insist(claim.email, transition, self._again(claim, outcome, latency))
         self.ports.crash_point("after_finish")
-        ended = next(one for one in transition.email.attempts if one.n == claim.attempt.n)
         self.ports.watch(Event(what=Happening.ATTEMPTED, email_id=claim.email.id, email=saved, attempt=ended))
-        return Claim(saved, saved.open_attempt, began) if saved and saved.open_attempt else None
+        if saved is None:
+            await self._release(transition.email)
+            return None
+        return Claim(saved, saved.open_attempt, began) if saved.open_attempt else None
 
     async def _failed_over(self, email: Email) -> Transition:
-        """Return what follows a clean failure: the next provider at once, or a wait."""
+        """Return what follows a clean failure: the next provider at once, or a wait; nothing while stopping."""
         plan = await self._plan(email)
-        if self.stopping and isinstance(plan, Begin):
+        if isinstance(plan, Skip):
             plan = Wait(until=self.ports.clock.now(), reason=Reason.STOPPED)
         return carried_out(email, plan, self.rules, self.ports.clock.now())
 
@@ -199,7 +222,7 @@ class Courier:
         def decide(fresh: Email) -> Transition | None:
             now = self.ports.clock.now()
             if fresh.open_attempt is None or fresh.open_attempt.n != claim.attempt.n:
-                return settle_late(fresh, claim.attempt.n, outcome, self.rules, now, latency)
+                return self._settled_late(fresh, claim, outcome, latency)
             transition = record_outcome(fresh, outcome, self.rules, now, latency)
             if not _between(transition.email):
                 return transition
@@ -208,6 +231,13 @@ class Courier:
             return carried_out(transition.email, due_now if isinstance(plan, Begin) else plan, self.rules, now)
 
         return decide
+
+    def _settled_late(self, email: Email, claim: Claim, outcome: Outcome, latency: timedelta) -> Transition | None:
+        """Return what an answer makes of an e-mail that others took over when its lease had lapsed."""
+        settled = settle_late(email, claim.attempt.n, outcome, self.rules, self.ports.clock.now(), latency)
+        if settled:
+            self.ports.watch(Event(what=Happening.SETTLED_LATE, email_id=email.id))
+        return settled
 
     async def due(self, lane: Lane, room: int, hide_for: timedelta) -> Sequence[EmailId]:
         """Return e-mails of a lane that are due, no more than there is room for and than providers take now."""

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from mailcore.errors import HealthUnavailableError
 from mailcore.events import Event, Happening
 from mailcore.health import Admission, Health, Report, Start, admit, released, reported, standing
-from mailcore.lifecycle import Attempt, Email
+from mailcore.lifecycle import Attempt, Email, EmailId
 from mailcore.outcome import Deferred, Misconfigured, Outcome, Throttled, verdict
 from mailcore.plan import Begin, Rules
 from mailcore.ports import Configured, Ports
 from mailcore.provider import ProviderView
+from mailcore.standing import Standing
 
 HealthChange = Callable[[Health], Health]
 
@@ -32,7 +35,7 @@ class Roster:
     ports: Ports
     rules: Rules
     slots: int
-    in_flight: Counter[str] = field(default_factory=Counter[str])
+    _seats: dict[EmailId, str] = field(default_factory=dict[EmailId, str])
     _known: Mapping[str, Health] = field(default_factory=dict[str, Health])
     latest: tuple[ProviderView, ...] = ()
 
@@ -42,10 +45,28 @@ class Roster:
             self._known = await self.ports.health.load()
         except HealthUnavailableError as error:
             self._failed("", error)
-        self.latest = tuple(self._view(configured) for configured in self.ports.providers)
+        seated = self.seated
+        self.latest = tuple(self._view(configured, seated) for configured in self.ports.providers)
         return self.latest
 
-    def _view(self, configured: Configured) -> ProviderView:
+    @property
+    def seated(self) -> Counter[str]:
+        """How many attempts this process has under way at each provider, from their choice to their answer."""
+        return Counter(self._seats.values())
+
+    def leave(self, email_id: EmailId) -> None:
+        """Free the slot that an e-mail's attempt has at a provider, if it has one."""
+        self._seats.pop(email_id, None)
+
+    def corrected(self, views: Sequence[ProviderView], provider: str, known: Standing) -> tuple[ProviderView, ...]:
+        """Return the views with what the admission to one provider has told of it."""
+        seated = self.seated
+        return tuple(
+            replace(one, in_flight=seated[one.name], standing=known if one.name == provider else one.standing)
+            for one in views
+        )
+
+    def _view(self, configured: Configured, seated: Counter[str]) -> ProviderView:
         """Return one provider as a decision sees it."""
         name = configured.provider.name
         health = self._known.get(name) or Health()
@@ -55,12 +76,16 @@ class Roster:
             standing=standing(health, self.rules.health, self.ports.clock.now()),
             weight=configured.weight,
             max_per_second=configured.max_per_second,
-            in_flight=self.in_flight[name],
+            in_flight=seated[name],
             slots=self.slots if len(self.ports.providers) == 1 else max(1, self.slots // 2),
         )
 
     async def admit(self, email: Email, begin: Begin) -> Admission:
-        """Ask a provider's health for an attempt; costs a round trip only where there is something to count."""
+        """Take a slot at a provider and ask its health for an attempt, if there is something to count.
+
+        The slot is taken before anything is awaited, or many that start at once would all find it free.
+        """
+        self._seats[email.id] = begin.provider
         view = next(one for one in self.latest if one.name == begin.provider)
         if not (begin.probe or begin.repeat or view.max_per_second):
             return Admission(granted=True, reserved_at=None, standing=view.standing)
@@ -70,7 +95,10 @@ class Roster:
             reserved=begin.reserved,
             max_per_second=view.max_per_second,
         )
-        return await self._ask(begin.provider, start, view)
+        admission = await self._ask(begin.provider, start, view)
+        if not admission.granted:
+            self.leave(email.id)
+        return admission
 
     async def _ask(self, provider: str, start: Start, view: ProviderView) -> Admission:
         """Change a provider's health by a start; without shared health the attempt goes by what was known."""
