@@ -58,7 +58,8 @@ def document(version: str) -> bytes:
     """Return the description as JSON."""
     handlers = [*(("/api", one) for one in (*emails.ROUTES, *dead_letters.ROUTES, *providers.ROUTES))]
     handlers += [("", one) for one in vitals.ROUTES]
-    kinds = [*dict.fromkeys(kind for _, handler in handlers for kind in _bodies(handler)), ProblemBody]
+    kinds: list[type[Struct]] = [kind for _, handler in handlers for kind in _bodies(handler)]
+    kinds = [*dict.fromkeys(kinds), ProblemBody]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     refs: Mapping[type[Struct], Node] = dict(zip(kinds, schemas, strict=True))
     described: Node = {
