@@ -27,6 +27,8 @@ STATUSES: Final = frozenset(str(status) for status in Status)
 REASONS: Final = frozenset(str(reason) for reason in Reason)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_FAR: Final = 2**63
+"""Beyond what stores hold; a cursor from far off is nobody's."""
 _LISTS: Final = ("to", "cc", "bcc", "reply_to", "attachments", "tags")
 
 _json: Final = msgspec.json.Encoder()
@@ -153,9 +155,10 @@ def place(cursor: str) -> tuple[int, EmailId]:
     """
     padded = cursor + "=" * (-len(cursor) % 4)
     moment, dot, email_id = urlsafe_b64decode(padded.encode("ascii")).decode().partition(".")
-    if not dot or not email_id:
+    created_at = int(moment)
+    if not dot or not email_id or not -_FAR < created_at < _FAR:
         raise ValueError("not a cursor of this list")
-    return int(moment), email_id
+    return created_at, email_id
 
 
 def _known(document: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:

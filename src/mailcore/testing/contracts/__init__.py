@@ -1,0 +1,16 @@
+"""What every adapter of a port must hold to, as classes of tests to inherit (pytest with asyncio_mode "auto").
+
+    class TestMyStore(StoreContract):
+        @pytest_asyncio.fixture
+        async def store(self) -> AsyncIterator[MyStore]: ...
+
+A class supplies the fixture that its contract names; what it must give is said in the contract's docstring.
+"""
+
+from mailcore.testing.contracts.clock import ClockContract
+from mailcore.testing.contracts.health import HealthContract
+from mailcore.testing.contracts.provider import ProviderContract
+from mailcore.testing.contracts.queue import QueueContract
+from mailcore.testing.contracts.store import StoreContract
+
+__all__ = ["ClockContract", "HealthContract", "ProviderContract", "QueueContract", "StoreContract"]
