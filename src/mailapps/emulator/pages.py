@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
 
+from msgspec import Struct
+
 from mailapps.emulator.inbox import Received
 from mailapps.emulator.layout import definitions, moment_told, page, size_told
 from mailapps.emulator.wire import File, Letter, Mailbox
@@ -16,10 +18,12 @@ _NO_SUBJECT = "(no subject)"
 _CONNECTING = re.compile(r"<(link|i?frame|object|embed)(?=[\s/>])", re.IGNORECASE)
 _EMPTY = Template("""<section class="empty">
 <h1>Nothing has arrived yet</h1>
+$asked
 <p>This is a provider emulator: whatever mailcore sends through it lands here,
 and nothing leaves this machine.</p>
 <p>Send a first e-mail through mailcore:</p>
-<pre><code>curl http://127.0.0.1:8000/api/emails -H 'Content-Type: application/json' -d '{
+<pre><code>curl http://127.0.0.1:8000/api/emails \\
+  -H 'Content-Type: application/json' -d '{
   "from": "Shop &lt;no-reply@shop.example&gt;",
   "to": "ann@example.com",
   "subject": "Hello",
@@ -31,6 +35,8 @@ and nothing leaves this machine.</p>
   -F subject=Hello -F text='It works.'</code></pre>
 </section>
 """)
+_ASKED = Template("""<p class="warning">Requests have come, $count in all:
+<a href="/requests">see what was said to them</a>.</p>""")
 _ROW = Template("""<li><a href="/inbox/$id">
 <span class="who">$to</span>
 <span class="subject">$subject</span>
@@ -62,25 +68,38 @@ $text
 """)
 
 
-def inbox_page(letters: Sequence[Received], *, total: int, search: str, base: str, scripted: Mapping[str, int]) -> str:
-    """Return the list of letters.
+class View(Struct, frozen=True, kw_only=True):
+    """What the list is shown with.
 
-    Args:
-        letters: Those to show, the newest first.
-        total: How many there are.
+    Attributes:
+        total: How many letters there are, shown or not.
         search: What was searched for, empty if nothing was.
         base: The address of this server, for the example.
+        requests: How many requests have come so far, so that an empty inbox can say where they went.
         scripted: How many rules of faults each provider has.
     """
-    rows = "".join(map(_row, letters))
-    body = f'<ol class="letters">{rows}</ol>' if letters else _nothing(search, base)
-    shown = "" if len(letters) == total else f"{len(letters)} of "
-    count = f"{shown}{total} message{'' if total == 1 else 's'}"
-    clear = '<button type="button" data-clear hidden>Empty the inbox</button>'
-    bar = f'<p class="bar"><span>{count}</span> {clear}</p>'
+
+    total: int
+    search: str = ""
+    base: str = ""
+    requests: int = 0
+    scripted: Mapping[str, int] = {}
+
+
+def inbox_page(letters: Sequence[Received], view: View) -> str:
+    """Return the list of letters, in the order given."""
+    body = f'<ol class="letters">{"".join(map(_row, letters))}</ol>' if letters else _nothing(view)
     newest = letters[0].id if letters else 0
-    main = f'<main data-live data-newest="{newest}">{_faults(scripted)}{bar if total else ""}{body}</main>'
-    return page("Inbox", main, search=search)
+    bar = _bar(len(letters), view.total) if view.total else ""
+    main = f'<main data-live data-newest="{newest}">{_faults(view.scripted)}{bar}{body}</main>'
+    return page("Inbox", main, search=view.search)
+
+
+def _bar(shown: int, total: int) -> str:
+    """Return the line above the list: how many there are, and a button that a script arms."""
+    part = "" if shown == total else f"{shown} of "
+    clear = '<button type="button" data-clear hidden>Empty the inbox</button>'
+    return f'<p class="bar"><span>{part}{total} message{"" if total == 1 else "s"}</span> {clear}</p>'
 
 
 def letter_page(received: Received) -> str:
@@ -137,12 +156,13 @@ def _row(received: Received) -> str:
     )
 
 
-def _nothing(search: str, base: str) -> str:
+def _nothing(view: View) -> str:
     """Return what stands in place of an empty list."""
-    if search:
-        told = f"<p>No message speaks of “{escape(search)}”.</p>"
+    if view.search:
+        told = f"<p>No message speaks of “{escape(view.search)}”.</p>"
         return f'<section class="empty"><h1>Nothing found</h1>{told}</section>'
-    return _EMPTY.substitute(base=escape(base))
+    asked = _ASKED.substitute(count=view.requests) if view.requests else ""
+    return _EMPTY.substitute(base=escape(view.base), asked=asked)
 
 
 def _faults(scripted: Mapping[str, int]) -> str:

@@ -43,7 +43,7 @@ def requests_page(rows: Sequence[Row], *, total: int) -> str:
 
 def _row(row: Row) -> str:
     """Return a request's line in the list."""
-    told = [str(row.status) if row.status else "no answer", *((f"({row.fault})",) if row.fault else ())]
+    told = [str(row.status) if row.status else "no answer", *((f"(scripted: {row.fault})",) if row.fault else ())]
     return _ROW.substitute(
         recipients=escape(", ".join(row.recipients)) or "–",
         verdict=escape(row.verdict),

@@ -80,7 +80,7 @@ def _gate(call: Call, account: Account) -> Answer | None:
         (scheme != "Bearer" or not key, _refusal(401, Problem(None, "authorization required"))),
         (account.api_keys is not None and key not in account.api_keys, refuse(401)),
         ("accept" not in call.headers, refuse(406)),
-        (call.headers.get("content-type", "").partition(";")[0].strip() != JSON, refuse(415)),
+        (call.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON, refuse(415)),
     )
     return next((answer for wrong, answer in checks if wrong), None)
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from mailapps.emulator.control import EMULATOR, find_letter
 from mailapps.emulator.layout import PAGE_POLICY, PREVIEW_POLICY
 from mailapps.emulator.ledger import Wanted
-from mailapps.emulator.pages import inbox_page, letter_page, missing_page, preview
+from mailapps.emulator.pages import View, inbox_page, letter_page, missing_page, preview
 from mailapps.emulator.request_page import requests_page
 
 PAGE_LENGTH = 100
@@ -33,14 +33,15 @@ async def show_inbox(request: web.Request) -> web.Response:
     """Return the list of letters."""
     emulator = request.app[EMULATOR]
     search = request.query.get("q", "")
-    page = inbox_page(
-        emulator.inbox.newest(limit=PAGE_LENGTH, search=search),
+    letters = emulator.inbox.newest(limit=PAGE_LENGTH, search=search)
+    view = View(
         total=len(emulator.inbox),
         search=search,
         base=f"http://{request.host}",
+        requests=emulator.ledger.seq,
         scripted={provider: len(progress.script.rules) for provider, progress in emulator.scripts.items()},
     )
-    return _html(page, PAGE_POLICY)
+    return _html(inbox_page(letters, view), PAGE_POLICY)
 
 
 async def show_letter(request: web.Request) -> web.Response:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from tests.apps.emulator.calls import BEARER, NOW, SENDGRID, letter, mail
 from tests.apps.emulator.hostile import PAYLOADS
 
 from mailapps.emulator.inbox import Received
 from mailapps.emulator.ledger import Row
-from mailapps.emulator.pages import inbox_page, letter_page, missing_page, preview
+from mailapps.emulator.pages import View, inbox_page, letter_page, missing_page, preview
 from mailapps.emulator.request_page import requests_page
 from mailapps.emulator.wire import File, Letter, Mailbox
 
@@ -104,11 +104,11 @@ def squeezed(text: str) -> str:
 def pages(text: str) -> list[str]:
     """Return every page, with this text wherever a stranger can put one."""
     one = received(everywhere(text), text)
-    listed: dict[str, Any] = {"total": 1, "search": text, "base": text, "scripted": {text: 1}}
+    view = View(total=1, search=text, base=text, requests=1, scripted={text: 1})
     return [
-        inbox_page([one], **listed),
-        inbox_page([], **listed),
-        inbox_page([], **listed | {"search": ""}),
+        inbox_page([one], view),
+        inbox_page([], view),
+        inbox_page([], msgspec.structs.replace(view, search="")),
         letter_page(one),
         missing_page(text),
         requests_page([row(text)], total=1),
@@ -172,11 +172,28 @@ def test_an_element_that_connects_in_spite_of_the_policy_is_none_in_the_preview(
 
 def test_nothing_yet_tells_how_to_send() -> None:
     """An empty inbox shows two commands, with the address of this very server."""
-    page = Outline(inbox_page([], total=0, search="", base="http://127.0.0.1:1234", scripted={})).words
+    page = Outline(inbox_page([], View(total=0, base="http://127.0.0.1:1234"))).words
 
     assert "Nothing has arrived yet" in page
     assert "curl http://127.0.0.1:8000/api/emails" in page
     assert "curl http://127.0.0.1:1234/mailgun/v3/shop.example/messages -u api:any-key" in page
+
+
+def test_an_empty_inbox_says_where_the_requests_went() -> None:
+    """Who sent something that was refused is led to the reason, and nobody else is."""
+    refused = inbox_page([], View(total=0, requests=3))
+    unasked = inbox_page([], View(total=0))
+
+    assert "Requests have come, 3 in all" in Outline(refused).words
+    assert "Requests have come" not in unasked
+
+
+def test_the_bar_counts_what_is_shown_of_what_is_there() -> None:
+    """A page of many says so; one message is one message."""
+    one = received(letter())
+
+    assert "1 of 7 messages" in Outline(inbox_page([one], View(total=7))).words
+    assert "1 message " in Outline(inbox_page([one], View(total=1))).words
 
 
 def test_a_refused_request_is_shown_with_the_reason() -> None:
@@ -192,7 +209,7 @@ def test_a_refused_request_is_shown_with_the_reason() -> None:
 
 def test_scripted_faults_are_announced() -> None:
     """Nobody wonders for long why nothing arrives."""
-    page = Outline(inbox_page([], total=0, search="", base="", scripted={"sendgrid": 2, "mailgun": 0})).words
+    page = Outline(inbox_page([], View(total=0, scripted={"sendgrid": 2, "mailgun": 0}))).words
 
     assert "Scripted faults are on: sendgrid (2)." in page
 
