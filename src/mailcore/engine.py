@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -61,6 +61,7 @@ class Engine:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
     _solo: deque[EmailId] = field(default_factory=deque[EmailId])
     _solo_busy: bool = False
+    _look_at: float = 0.0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, email_ids: Sequence[EmailId], lane: Lane) -> None:
@@ -79,18 +80,26 @@ class Engine:
         return self.pace.slots - len(self._under_way)
 
     async def run(self) -> None:
-        """Carry e-mails until `stop` is called."""
+        """Carry e-mails until `stop` is called.
+
+        What is due in the store goes first: it is older than what has just been woken up, or its wake-up was lost.
+        """
         while not self.courier.stopping:
             self._changed.clear()
+            if self.free and self._now() >= self._look_at:
+                await self._refill()
             self._start_waiting()
-            if self.free and not any(self._waiting.values()) and await self._refill():
-                continue
             await self._idle()
 
+    def _now(self) -> float:
+        """Return the seconds of the clock that the loop's timers go by."""
+        return asyncio.get_running_loop().time()
+
     async def _idle(self) -> None:
-        """Wait for a wake-up, a free slot or the next look into the store."""
+        """Wait for a wake-up, a free slot or, if there is one, the next look into the store."""
+        wait = max(0.0, self._look_at - self._now()) if self.free else None
         try:
-            async with asyncio.timeout(self.pace.poll.total_seconds()):
+            async with asyncio.timeout(wait):
                 await self._changed.wait()
         except TimeoutError:
             return
@@ -104,20 +113,26 @@ class Engine:
 
     def _room(self, lane: Lane) -> int:
         """Return how many more e-mails of a lane may start."""
+        if self.courier.stopping:
+            return 0
         bulk = sum(other is Lane.BULK for other in self._under_way.values()) if lane is Lane.BULK else 0
         return max(0, self.pace.room(lane, self.free, bulk))
 
-    async def _refill(self) -> int:
-        """Start due e-mails from the store; return how many there were."""
+    async def _refill(self) -> None:
+        """Start due e-mails from the store; look again at once if there were any, else after the poll."""
         found = 0
         for lane in Lane:
-            room = self._room(lane)
-            for email_id in await self._due(lane, room) if room else ():
-                found += 1
-                if email_id not in self._known:
-                    self._known.add(email_id)
-                    self._start(email_id, lane)
-        return found
+            if room := self._room(lane):
+                found += self._start_due(await self._due(lane, room), lane)
+        self._look_at = self._now() + (0.0 if found else self.pace.poll.total_seconds())
+
+    def _start_due(self, email_ids: Sequence[EmailId], lane: Lane) -> int:
+        """Start those that are not known already; return how many."""
+        fresh = [] if self.courier.stopping else [one for one in email_ids if one not in self._known]
+        for email_id in fresh:
+            self._known.add(email_id)
+            self._start(email_id, lane)
+        return len(fresh)
 
     async def _due(self, lane: Lane, room: int) -> Sequence[EmailId]:
         """Return due e-mails; none while the store does not answer."""
@@ -130,9 +145,7 @@ class Engine:
     def _start(self, email_id: EmailId, lane: Lane) -> None:
         """Give an e-mail a slot."""
         self._under_way[email_id] = lane
-        task = asyncio.get_running_loop().create_task(self._carry(email_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self._carry(email_id))
 
     async def _carry(self, email_id: EmailId) -> None:
         """Carry an e-mail, and free its slot whatever happens."""
@@ -150,25 +163,36 @@ class Engine:
 
     def _queue_solo(self, email_id: EmailId) -> None:
         """Line an e-mail up whose last worker died: one at a time, so that a poisonous one charges no neighbours."""
-        if len(self._solo) < SOLO and email_id not in self._solo:
-            self._solo.append(email_id)
+        if self.courier.stopping or len(self._solo) >= SOLO:
+            return
+        self._known.add(email_id)
+        self._solo.append(email_id)
         if not self._solo_busy:
             self._solo_busy = True
-            task = asyncio.get_running_loop().create_task(self._carry_solo())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._carry_solo())
 
     async def _carry_solo(self) -> None:
         """Carry the lined-up e-mails one after the other."""
         try:
             while self._solo and not self.courier.stopping:
-                email_id = self._solo.popleft()
-                try:
-                    await self.courier.attempt(email_id, solo=True)
-                except MailError as error:
-                    self._tell(Happening.STORE_FAILED, email_id, error)
+                await self._carry_alone(self._solo.popleft())
         finally:
             self._solo_busy = False
+
+    async def _carry_alone(self, email_id: EmailId) -> None:
+        """Carry one e-mail while no other is retried after a crash."""
+        try:
+            await self.courier.attempt(email_id, solo=True)
+        except MailError as error:
+            self._tell(Happening.STORE_FAILED, email_id, error)
+        finally:
+            self._known.discard(email_id)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run something beside, for `stop` to wait for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def stop(self, within: timedelta) -> bool:
         """Begin nothing new, let what is under way end, and return whether it all ended in time.
