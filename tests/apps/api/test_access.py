@@ -110,7 +110,9 @@ async def test_the_key_is_asked_for_before_the_body_is_read(world: World) -> Non
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "evil.example:8000"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "evil.example:8000"]
+)
 async def test_without_a_key_a_foreign_name_gets_nothing(api: httpx.AsyncClient, host: str) -> None:
     """A page elsewhere can give 127.0.0.1 a name of its own and read e-mails through it (DNS rebinding)."""
     answer = await api.get("/api/emails", headers={"Host": host})
@@ -119,7 +121,8 @@ async def test_without_a_key_a_foreign_name_gets_nothing(api: httpx.AsyncClient,
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost:8000", "LOCALHOST", "app.localhost", "127.0.0.1", "127.0.0.1:80", "[::1]:8000", "[::1]"]
+    "host",
+    ["localhost", "localhost:8000", "LOCALHOST", "app.localhost", "127.0.0.1", "127.0.0.1:80", "[::1]:8000", "[::1]"],
 )
 def test_local_names_are_known(host: str) -> None:
     """Names that no page elsewhere can point anywhere."""

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from tests.apps.api.world import JSON, MESSAGE, World
 
 ADDRESSES = ("from", "to", "cc", "bcc", "reply_to")
-FIELDS = st.sampled_from([*MESSAGE, *ADDRESSES, "attachments", "headers", "tags", "metadata", "lane", "scheduled_at", "x"])
+FIELDS = st.sampled_from(
+    [*MESSAGE, *ADDRESSES, "attachments", "headers", "tags", "metadata", "lane", "scheduled_at", "x"]
+)
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),

@@ -26,7 +26,7 @@ def refs(node: object) -> Iterator[str]:
 
 
 def test_the_description_is_the_one_we_know() -> None:
-    """The API only grows: look at the difference, then write it down with `python -m tests.apps.api.test_description`."""
+    """The API only grows: see the difference, then keep it by `python -m tests.apps.api.test_description`."""
     assert json.loads(document("0")) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 

@@ -16,7 +16,6 @@ from mailcore.outcome import Rejected
 from mailcore.ports import Configured, Ports
 from mailcore.testing import ManualClock, MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider, draws, ids
 
-
 JSON = {"Content-Type": "application/json"}
 MESSAGE: Mapping[str, object] = {
     "from": "Shop <no-reply@shop.example>",
