@@ -64,9 +64,11 @@ def test_outside_the_band_a_provider_is_only_explored(views: list[ProviderView],
 
 
 def test_within_the_band_weights_decide() -> None:
-    """Noise in the scores does not move shares: 0.94 and 0.98 share mail as the operator said, 20 to 80."""
-    found = shares(preferred_band, [view("a", 0.98, 80), view("b", 0.94, 20)])
+    """Noise in the scores does not move shares: 0.931 and 0.98 share mail as the operator said, 20 to 80."""
+    found = shares(preferred_band, [view("a", 0.98, 80), view("b", 0.931, 20)])
+    outside = shares(preferred_band, [view("a", 0.98, 80), view("b", 0.929, 20)])
 
+    assert outside["b"] == pytest.approx(0.01, abs=1e-4)
     assert found == {"a": pytest.approx(0.8, abs=1e-4), "b": pytest.approx(0.2, abs=1e-4)}
 
 
