@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mailcore.appeal import Resolution, cancelled, redriven, resolved
 from mailcore.dispatch import Transition
 from mailcore.errors import EmailNotFoundError, InvalidMessageError, KeyReusedError, NoProviderCanCarryError
 from mailcore.events import Event, Happening
-from mailcore.identity import email_id_for_key, fingerprint
+from mailcore.identity import checked_key, email_id_for_key, fingerprint
 from mailcore.intake import new_email
 from mailcore.lifecycle import Email, EmailId, PassedOver, Status
 from mailcore.message import LIMITS, Address, Limits, Message
@@ -68,7 +69,7 @@ class Mailer:
             KeyReusedError: The key belongs to another message.
             StoreUnavailableError: Whether it was stored is not known: submit it again with the same key.
         """
-        email_id = email_id_for_key(tenant, key) if key is not None else self.ports.new_id()
+        email_id = email_id_for_key(tenant, checked_key(key)) if key is not None else self.ports.new_id()
         try:
             sound, email = self._accepted(message, email_id, tenant)
         except (InvalidMessageError, NoProviderCanCarryError):
@@ -179,13 +180,13 @@ class Mailer:
         return await self.roster.views()
 
     async def explain(self, message: Message) -> Explanation:
-        """Return which provider would take a message now, and why; nothing is stored or sent.
+        """Return which provider would take a message if it were due now, and why; nothing is stored or sent.
 
         Raises:
             InvalidMessageError: The message is wrong.
             NoProviderCanCarryError: No configured provider can express it.
         """
-        _, email = self._accepted(message, "em_explained", DEFAULT_TENANT)
+        _, email = self._accepted(replace(message, scheduled_at=None), "em_explained", DEFAULT_TENANT)
         now = self.ports.clock.now()
         plan = plan_attempt(email, await self.roster.views(), self.rules, now, self.ports.draw())
         if isinstance(plan, Begin):
