@@ -27,6 +27,7 @@ STATUSES: Final = frozenset(str(status) for status in Status)
 REASONS: Final = frozenset(str(reason) for reason in Reason)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_NATIVE: Final = (datetime, bytes)
 _FAR: Final = 2**63
 """Beyond what stores hold; a cursor from far off is nobody's."""
 _LISTS: Final = ("to", "cc", "bcc", "reply_to", "attachments", "tags")
@@ -96,14 +97,22 @@ def message_from_bytes(octets: bytes) -> Message:
     try:
         return _tupled(_message.decode(octets))
     except msgspec.ValidationError:  # most likely a field of a newer release: Message itself forbids those
-        return message_from_document(msgspec.msgpack.decode(octets))
+        return message_from_document(_document(octets))
     except msgspec.DecodeError as error:
+        raise _unreadable("a message", error) from error
+
+
+def _document(octets: bytes) -> dict[str, Any]:
+    """Return the plain values of a MessagePack document."""
+    try:
+        return msgspec.msgpack.decode(octets, type=dict[str, Any])
+    except msgspec.ValidationError as error:
         raise _unreadable("a message", error) from error
 
 
 def message_document(message: Message) -> dict[str, Any]:
     """Return a message as plain values, its moments and bytes as they are."""
-    document: dict[str, Any] = msgspec.to_builtins(message, builtin_types=(datetime, bytes))
+    document: dict[str, Any] = msgspec.to_builtins(message, builtin_types=_NATIVE)
     return document
 
 
@@ -114,9 +123,10 @@ def message_from_document(document: Mapping[str, Any]) -> Message:
         UnreadableError: This release does not understand it.
     """
     known = _known(document, Message)
-    known["attachments"] = [_known(one, Attachment) for one in document.get("attachments", ())]
     try:
-        return _tupled(msgspec.convert(known, Message, builtin_types=(datetime, bytes)))
+        files = msgspec.convert(document.get("attachments", ()), list[dict[str, Any]], builtin_types=_NATIVE)
+        known["attachments"] = [_known(one, Attachment) for one in files]
+        return _tupled(msgspec.convert(known, Message, builtin_types=_NATIVE))
     except msgspec.ValidationError as error:
         raise _unreadable("a message", error) from error
 

@@ -17,7 +17,7 @@ from mailcore.testing.contracts.examples import MESSAGE, NOW, checked_messages, 
 
 # One store serves all examples of a test, and a contract's tests run in several classes.
 DRAWN: Final = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,

@@ -29,8 +29,7 @@ def asked(**fields: object) -> Due:
 
 async def filled(store: EmailStore, emails: Sequence[Email]) -> None:
     """Add e-mails to a store."""
-    for email in emails:
-        await store.add(email, MESSAGE)
+    await asyncio.gather(*(store.add(email, MESSAGE) for email in emails))
 
 
 class TakingContract:
