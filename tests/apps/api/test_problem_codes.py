@@ -1,0 +1,152 @@
+"""The closed list of codes: documented, complete, and each one reachable."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.apps.api.world import JSON, World, message
+
+from mailapps.api.problems import KINDS, ApiCode, ShapeCode
+from mailcore.message import LIMITS
+from mailcore.outcome import Accepted
+from mailcore.problems import ProblemCode
+from mailcore.provider import Capabilities
+from mailcore.secret import Secret
+from mailcore.testing import ScriptedProvider
+
+PAGE = Path("docs/reference/problem-codes.md")
+Provoke = Callable[[World], Awaitable[httpx.Response]]
+
+
+def posting(body: object = None, *, headers: dict[str, str] | None = None, content: bytes | None = None) -> Provoke:
+    """Return what posts a message, or something like it."""
+
+    async def provoke(world: World) -> httpx.Response:
+        async with world.client() as api:
+            if content is not None:
+                return await api.post("/api/emails", content=content, headers={**JSON, **(headers or {})})
+            return await api.post("/api/emails", json=body or message(), headers=headers)
+
+    return provoke
+
+
+def asking(method: str, path: str, **headers: str) -> Provoke:
+    """Return what asks for a path."""
+
+    async def provoke(world: World) -> httpx.Response:
+        async with world.client() as api:
+            return await api.request(method, path, headers=headers)
+
+    return provoke
+
+
+async def without_a_key(world: World) -> httpx.Response:
+    """Ask without the key that is needed."""
+    async with world.client(admin_key=Secret("k")) as api:
+        return await api.get("/api/emails")
+
+
+async def without_an_end(world: World) -> httpx.Response:
+    """Post a body that never ends."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with world.client(body_within=timedelta(milliseconds=5)) as api:
+        return await api.post("/api/emails", content=body(), headers=JSON)
+
+
+async def too_late(world: World) -> httpx.Response:
+    """Cancel what is sent."""
+    world.provider.script([Accepted()])
+    async with world.client() as api:
+        path = (await api.post("/api/emails", json=message())).headers["Location"]
+        await world.attempt(path.rpartition("/")[2])
+        return await api.post(f"{path}/cancel")
+
+
+async def twice(world: World) -> httpx.Response:
+    """Use a key for two messages."""
+    async with world.client() as api:
+        await api.post("/api/emails", json=message(), headers={"Idempotency-Key": "k"})
+        return await api.post("/api/emails", json=message(subject="b"), headers={"Idempotency-Key": "k"})
+
+
+async def to_nobody(world: World) -> httpx.Response:
+    """Post what the only provider cannot carry."""
+    nothing = Capabilities(max_bytes=0, max_recipients=0, features=frozenset())
+    world.provider = ScriptedProvider("none", capabilities=nothing)
+    return await posting()(world)
+
+
+async def without_a_store(world: World) -> httpx.Response:
+    """Post while the store is away."""
+    world.store.down = True
+    return await posting()(world)
+
+
+async def with_a_fault(world: World) -> httpx.Response:
+    """Ask an API that is broken."""
+    world.store.get = None
+    return await asking("GET", "/api/emails/em_x")(world)
+
+
+PROVOKE: dict[ApiCode, Provoke] = {
+    ApiCode.MALFORMED_JSON: posting(content=b"{"),
+    ApiCode.INVALID_REQUEST: posting({"to": 1}),
+    ApiCode.UNAUTHENTICATED: without_a_key,
+    ApiCode.NOT_FOUND: asking("GET", "/nothing"),
+    ApiCode.EMAIL_NOT_FOUND: asking("GET", "/api/emails/em_x"),
+    ApiCode.METHOD_NOT_ALLOWED: asking("DELETE", "/api/emails"),
+    ApiCode.BODY_TIMEOUT: without_an_end,
+    ApiCode.CONFLICT: too_late,
+    ApiCode.BODY_TOO_LARGE: posting(content=b" " * (LIMITS.request_bytes + 1)),
+    ApiCode.UNSUPPORTED_MEDIA_TYPE: posting(content=b"{}", headers={"Content-Type": "text/plain"}),
+    ApiCode.UNSUPPORTED_ENCODING: posting(content=b"{}", headers={"Content-Encoding": "gzip"}),
+    ApiCode.MISDIRECTED: asking("GET", "/api/emails", host="evil.example"),
+    ApiCode.KEY_REUSED: twice,
+    ApiCode.NO_PROVIDER: to_nobody,
+    ApiCode.STORE_UNAVAILABLE: without_a_store,
+    ApiCode.INTERNAL_ERROR: with_a_fault,
+}
+
+
+@pytest.mark.parametrize("code", ApiCode)
+async def test_each_code_can_be_met(world: World, code: ApiCode) -> None:
+    """A code that nothing answers with is a lie in the documentation; each has its status and title."""
+    answer = await PROVOKE[code](world)
+
+    told, kind = answer.json(), KINDS[code]
+    assert (told["code"], told["status"], answer.status_code) == (code, kind.status, kind.status)
+    assert (told["title"], told["retryable"]) == (kind.title, kind.retryable)
+    assert told["type"] == f"urn:mailcore:problem:{code}"
+    assert told["request_id"] == answer.headers["X-Request-Id"]
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def rows(section: str) -> list[list[str]]:
+    """Return the cells of the table in a section of the page."""
+    text = PAGE.read_text(encoding="utf-8").partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in re.findall(r"^\| `.*$", text, re.MULTILINE)]
+
+
+def test_every_code_is_documented_as_it_is() -> None:
+    """The page and the code know the same codes, with the same status."""
+    documented = {code.strip("`"): (int(status), retryable == "yes") for code, status, retryable, *_ in rows("Codes")}
+
+    assert documented == {str(code): (kind.status, kind.retryable) for code, kind in KINDS.items()}
+    assert set(KINDS) == set(ApiCode)
+
+
+def test_every_code_of_a_part_is_documented() -> None:
+    """The page knows the codes of mailcore and those of the API, and no others."""
+    documented = [row[0].strip("`") for row in rows("Codes of parts")]
+
+    assert sorted(documented) == sorted({*map(str, ProblemCode), *map(str, ShapeCode)})
