@@ -244,9 +244,7 @@ def _opened(breaker: Breaker, u: float, rules: BreakerRules, now: datetime) -> B
 def _counted(breaker: Breaker, call: Call, rules: BreakerRules, now: datetime) -> Breaker:
     """Return a closed breaker with one more call in its window and its streak."""
     failed = call.result is not Result.SUCCESS
-    window = counted(
-        breaker.window, failed=failed, slow=call.latency > rules.slow_after, rules=rules.window, now=now
-    )
+    window = counted(breaker.window, failed=failed, slow=call.latency > rules.slow_after, rules=rules.window, now=now)
     if not failed:
         return replace(breaker, window=window, streak=0, streak_ids=(), last_success=now)
     ids = breaker.streak_ids
@@ -261,11 +259,7 @@ def _counted(breaker: Breaker, call: Call, rules: BreakerRules, now: datetime) -
 
 def _trips(breaker: Breaker, call: Call, rules: BreakerRules, now: datetime) -> bool:
     """Return whether a closed breaker must open, its latest call counted."""
-    return (
-        call.result is Result.FATAL
-        or _has_streak(breaker, rules, now)
-        or _has_rate(breaker, call, rules, now)
-    )
+    return call.result is Result.FATAL or _has_streak(breaker, rules, now) or _has_rate(breaker, call, rules, now)
 
 
 def _has_streak(breaker: Breaker, rules: BreakerRules, now: datetime) -> bool:

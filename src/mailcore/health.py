@@ -189,9 +189,7 @@ def _mode(health: Health, now: datetime) -> Mode:
 
 def _breaker(health: Health, rules: HealthRules, now: datetime) -> Breaker:
     """Return the breaker half open if it is time; a forced provider makes no probes, so its breaker stays."""
-    return (
-        health.breaker if _mode(health, now) is Mode.FORCED else ripened(health.breaker, rules.breaker, now)
-    )
+    return health.breaker if _mode(health, now) is Mode.FORCED else ripened(health.breaker, rules.breaker, now)
 
 
 def _obstacle(
@@ -212,18 +210,14 @@ def _obstacle(
     return None, None
 
 
-def _with_permit(
-    health: Health, token: str, here: Standing, rules: HealthRules, now: datetime
-) -> Breaker | None:
+def _with_permit(health: Health, token: str, here: Standing, rules: HealthRules, now: datetime) -> Breaker | None:
     """Return the breaker to go on with, or None if a probe gets no permit."""
     if not here.probe:
         return health.breaker
     return taken(_breaker(health, rules, now), token, rules.breaker, now)
 
 
-def _paid(
-    health: Health, start: Start, rules: HealthRules, now: datetime
-) -> tuple[Health, Obstacle | None, datetime]:
+def _paid(health: Health, start: Start, rules: HealthRules, now: datetime) -> tuple[Health, Obstacle | None, datetime]:
     """Return the health with pace and budget taken, which of them delays the start if any, and until when."""
     if start.reserved or not (start.repeat or start.max_per_second):
         return health, None, now
