@@ -23,7 +23,7 @@ from aiohttp import web
 from mailapps.emulator.faults import Progress, read_script
 from mailapps.emulator.inbox import Received
 from mailapps.emulator.ledger import Wanted
-from mailapps.emulator.wire import Account, Mailbox, kind_of
+from mailapps.emulator.wire import Account, Mailbox, kind_of, read_json
 from mailapps.emulator.world import Emulator
 
 EMULATOR = web.AppKey("emulator", Emulator)
@@ -87,8 +87,8 @@ async def put_account(request: web.Request) -> web.Response:
     """Say what a provider knows of us; what is left out or null is not restricted."""
     provider = _provider(request)
     try:
-        account = msgspec.json.decode(await request.read(), type=Account)
-    except msgspec.DecodeError as error:
+        account = read_json(await request.read(), Account)
+    except ValueError as error:
         raise _wrong(str(error)) from error
     request.app[EMULATOR].accounts[provider] = account
     return _json(account)

@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from mailapps.emulator.wire import Letter
+from mailapps.emulator.wire import Letter, read_json
 
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 _ONE_SECOND = timedelta(seconds=1)
@@ -152,10 +152,7 @@ def read_script(body: bytes) -> Progress:
     Raises:
         ValueError: It is not one; the text names the field.
     """
-    try:
-        script = msgspec.json.decode(body, type=Script)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+    script = read_json(body, Script)
     count = len(script.rules)
     return Progress(script=script, used=(0,) * count, passed=((),) * count)
 

@@ -57,7 +57,7 @@ def parse_form(content_type: str, body: bytes, *, files: frozenset[str]) -> Form
     boundary = _BOUNDARY.search(content_type)
     if media_type != "multipart/form-data" or boundary is None:
         return Form()
-    return _multipart(body, (boundary[1] or boundary[2]).encode(), files)
+    return _multipart(body, (boundary[1] or boundary[2]).encode("utf-8", "surrogateescape"), files)
 
 
 def _multipart(body: bytes, boundary: bytes, files: frozenset[str]) -> Form:

@@ -14,8 +14,6 @@ from email.header import decode_header, make_header
 from email.utils import getaddresses, parsedate_to_datetime
 from urllib.parse import unquote
 
-import msgspec
-
 from mailapps.emulator.forms import Form, parse_form
 from mailapps.emulator.wire import (
     MAX_RECIPIENTS,
@@ -29,6 +27,7 @@ from mailapps.emulator.wire import (
     Verdict,
     is_address,
     json_answer,
+    read_json,
     verified,
 )
 
@@ -161,8 +160,8 @@ def _of_json(form: Form) -> Iterator[str]:
     for name in ("recipient-variables", "t:variables", "h:X-Mailgun-Variables"):
         value = form.one(name)
         try:
-            msgspec.json.decode(value or "{}", type=dict[str, object])
-        except msgspec.DecodeError:
+            read_json((value or "{}").encode(), dict[str, object])
+        except ValueError:
             yield f"{name} parameter is not valid JSON"
 
 

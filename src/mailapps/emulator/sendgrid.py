@@ -9,8 +9,6 @@ from __future__ import annotations
 from base64 import b64decode
 from itertools import chain
 
-import msgspec
-
 from mailapps.emulator.sendgrid_mail import Mail, Party
 from mailapps.emulator.sendgrid_rules import Problem, problems
 from mailapps.emulator.wire import (
@@ -23,6 +21,7 @@ from mailapps.emulator.wire import (
     Mailbox,
     Verdict,
     json_answer,
+    read_json,
     token,
     verified,
 )
@@ -51,11 +50,8 @@ def judge(call: Call, account: Account) -> Verdict:
     if refusal := _gate(call, account):
         return Verdict(answer=refusal)
     try:
-        mail = msgspec.json.decode(call.body, type=Mail)
-    except (
-        msgspec.DecodeError,
-        RecursionError,
-    ):  # ValidationError is one of them: a wrong type has the same opaque words
+        mail = read_json(call.body, Mail)
+    except ValueError:  # a wrong type has the same opaque words as what is no JSON
         return Verdict(answer=refuse(400))
     letter = letter_of(mail)
     if found := problems(mail, call.now):

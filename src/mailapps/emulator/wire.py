@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,7 @@ from msgspec import Struct
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 MAX_RECIPIENTS = 1000
+_T = TypeVar("_T")
 
 _LOCAL = r"""(?:[^\s@<>()\[\]\\,;:"]+|"(?:[^"\\\r\n]|\\.)+")"""
 _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+"
@@ -169,6 +171,18 @@ def verified(account: Account, sender: str) -> bool:
 def json_answer(status: int, content: object, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """Return an answer with a JSON body."""
     return Answer(status=status, body=msgspec.json.encode(content), headers=headers)
+
+
+def read_json(body: bytes, kind: type[_T]) -> _T:
+    """Return JSON as a type.
+
+    Raises:
+        ValueError: It is none, or not of this type; the text names the field.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def token(call: Call) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mailapps.emulator import mailgun, sendgrid
-from mailapps.emulator.faults import Progress, decide
+from mailapps.emulator.faults import Progress, Rule, decide
 from mailapps.emulator.inbox import Inbox
 from mailapps.emulator.ledger import DETAIL, RECIPIENTS, Ledger, Row
 from mailapps.emulator.ruling import Ruling, rule_on
@@ -43,13 +43,19 @@ class Emulator:
     def receive(self, call: Call, kind: Kind) -> Ruling:
         """Judge a call, lay its fault over it, write the ledger, and put what was taken into the inbox."""
         verdict = judge(call, kind, self.accounts.get(call.provider, Account()))
-        progress, rule = decide(self.scripts.get(call.provider, Progress()), verdict.letter, call.now)
-        self.scripts[call.provider] = progress
+        rule = self._met(call, verdict.letter)
         ruling = rule_on(verdict, rule, words(kind))
         self.ledger.write(_row(call, verdict, ruling))
         if ruling.delivered and verdict.letter and verdict.message_id:
             self.inbox.put(verdict.letter, provider=call.provider, message_id=verdict.message_id, now=call.now)
         return ruling
+
+    def _met(self, call: Call, letter: Letter | None) -> Rule | None:
+        """Return the rule that a call meets; its provider's script, if there is one, goes on."""
+        if call.provider not in self.scripts:
+            return None
+        self.scripts[call.provider], rule = decide(self.scripts[call.provider], letter, call.now)
+        return rule
 
 
 def judge(call: Call, kind: Kind, account: Account) -> Verdict:

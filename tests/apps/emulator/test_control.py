@@ -32,6 +32,7 @@ async def test_a_script_is_told_with_how_far_it_has_come(client: httpx.AsyncClie
         ("/emulator/faults/postmark", b"{}", "postmark"),
         ("/emulator/accounts/sendgrid", b'{"verified_senders": "a@x.org"}', "verified_senders"),
         ("/emulator/accounts/sendgrid", b'{"senders": []}', "senders"),
+        ("/emulator/accounts/sendgrid", b'{"domains": ["\xff"]}', "utf-8"),
         ("/emulator/accounts/postmark", b"{}", "postmark"),
     ],
 )
@@ -132,3 +133,12 @@ async def test_there_is_no_cors(client: httpx.AsyncClient) -> None:
 
     assert answer.status_code == 404
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_many_names_cost_no_memory(client: httpx.AsyncClient, running: Running) -> None:
+    """Who asks ever new accounts leaves nothing behind but rows of the ledger."""
+    for number in range(3):
+        await client.post(f"/sendgrid-{number}/v3/mail/send", json=mail(), headers=BEARER)
+
+    assert running.emulator.scripts == {}
+    assert running.emulator.accounts == {}

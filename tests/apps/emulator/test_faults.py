@@ -122,6 +122,7 @@ def test_a_rate_lets_so_many_through_in_any_second() -> None:
     [
         (b"{", "truncated"),
         (b"[" * 100_000, ""),
+        (b'{"rules": [{"match": {"subject": "\xff"}}]}', "utf-8"),
         (b'{"rule": []}', "rule"),
         (b'{"rules": [{"action": {"kind": "explode"}}]}', "$.rules[0].action.kind"),
         (b'{"rules": [{"action": {}}]}', "kind"),
@@ -178,6 +179,15 @@ def test_no_fault_makes_the_provider_take_what_it_refuses() -> None:
     ruling = rule_on(verdict, msgspec.convert({"action": {"kind": "reset", "accept": True}}, Rule), mailgun.refuse)
 
     assert ruling.verdict == "refused"
+
+
+def test_garbage_in_answer_to_a_wrong_message_is_the_refusal() -> None:
+    """What the provider refuses it refuses legibly; only a success is spoilt."""
+    verdict = mailgun.judge(mailgun_call({}), ANYTHING)
+
+    ruling = rule_on(verdict, msgspec.convert({"action": {"kind": "garbage", "shape": "empty"}}, Rule), mailgun.refuse)
+
+    assert ruling.answer == verdict.answer
 
 
 @pytest.mark.parametrize("wish", [2, 3600, 0.5, "Wed, 25 Nov 2026 12:00:00 GMT", "soon", -1])

@@ -83,3 +83,10 @@ def test_what_is_no_form_is_an_empty_one(content_type: str) -> None:
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     """A broken body is read as far as it goes."""
     assert isinstance(parse_form("multipart/form-data; boundary=B", b"--B\r\n" + body, files=FILES), Form)
+
+
+def test_a_boundary_of_any_bytes_is_none_that_breaks() -> None:
+    """A header may carry bytes that are no UTF-8, which the server hands on as surrogates."""
+    body = b'--\xff\r\nContent-Disposition: form-data; name="to"\r\n\r\nx\r\n--\xff--'
+
+    assert parse_form("multipart/form-data; boundary=\udcff", body, files=FILES).one("to") == "x"

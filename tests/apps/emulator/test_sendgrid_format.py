@@ -93,6 +93,7 @@ REFUSED = {
     "text for a boolean": (mail(mail_settings={"sandbox_mode": {"enable": "true"}}), None, "Bad Request"),
     "unknown field": (mail(html="<p>"), None, "Bad Request"),
     "no JSON": (b"{", None, "Bad Request"),
+    "no UTF-8": (b'{"subject": "\xff"}', None, "Bad Request"),
     "deep JSON": (b"[" * 100_000, None, "Bad Request"),
 }
 
