@@ -32,8 +32,8 @@ _LONG_BODY = 1024 * 1024
 
 _DECODED = {"": None, "identity": None, "gzip": 47, "x-gzip": 47, "deflate": 47}
 
-# About the bytes on the wire, which are decoded here; and what would make one answer speak in a later request.
-_NOT_PASSED_ON = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"set-cookie"})
+# About the bytes on the wire, which are decoded here.
+_NOT_PASSED_ON = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 NETWORK_ERRORS = (aiohttp.ClientError, HttpProcessingError, aiohttp.EofStream, EOFError, OSError)
 """All that aiohttp, asyncio and ssl raise for what a network can do; a TimeoutError is an OSError."""

@@ -79,7 +79,7 @@ async def test_an_answer_is_dated_by_the_clock() -> None:
 @pytest.mark.parametrize(("kind", "settings"), BOTH, ids=["sendgrid", "mailgun"])
 async def test_no_key_comes_back_in_an_outcome(kind: ProviderKind, settings: Struct) -> None:
     """A service that echoes a request does not get our key into the store, as it stands or in base64."""
-    account = provider(lambda request: httpx.Response(400, text=f"{request.headers} {KEY}"), kind, settings)
+    account = provider(lambda request: httpx.Response(400, text=f"{dict(request.headers)} {KEY}"), kind, settings)
 
     outcome = await account.send(sending())
 

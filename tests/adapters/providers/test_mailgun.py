@@ -271,7 +271,9 @@ AUTHORIZED = "Free accounts are for test purposes only. Please add the address t
 ACTIVATE = "Please activate your Mailgun account. Check your inbox or log in to your control panel"
 NOT_ALLOWED = "Domain mg.example.com is not allowed to send: The domain is unverified"
 
-ANSWERS: dict[str, tuple[int, str, Outcome]] = {
+DEEP = '{"x":' + "[" * 60000
+
+ANSWERS: dict[str, tuple[int, str | bytes, Outcome]] = {
     "400, to": (400, said(TO_INVALID), Rejected(code="400", detail=TO_INVALID)),
     "400, no body": (
         400,
@@ -312,12 +314,13 @@ ANSWERS: dict[str, tuple[int, str, Outcome]] = {
     "V6: 200, a list": (200, "[]", Unknown(code="unreadable_answer", detail="200 without an id: []")),
     "V6: 200, no id": (200, said("Queued"), Unknown(code="unreadable_answer", detail="200 without an id: Queued")),
     "V6: 200, blank id": (200, '{"id":""}', Unknown(code="unreadable_answer", detail='200 without an id: {"id":""}')),
-    "200, deep JSON": (200, "[" * 60000, Unknown(code="unreadable_answer", detail="200 without an id: " + "[" * 60000)),
+    "200, deep JSON": (200, DEEP, Unknown(code="unreadable_answer", detail=f"200 without an id: {DEEP}")),
+    "400, not UTF-8": (400, b'{"message":"\xff"}', Rejected(code="400", detail='{"message":"\ufffd"}')),
 }
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_means_what_its_row_says(status: int, body: str, expected: Outcome) -> None:
+def test_an_answer_means_what_its_row_says(status: int, body: str | bytes, expected: Outcome) -> None:
     """Every row of the section's tables of errors and success."""
     assert parse_response(answer(status, body)) == expected
 

@@ -34,6 +34,7 @@ ROWS: dict[str, tuple[str, timedelta | None]] = {
     "date in another zone": ("Sun, 01 Mar 2026 13:01:30 +0100", timedelta(seconds=90)),
     "date that is none": ("Sun, 99 Mar 2026 12:01:30 GMT", None),
     "date beyond the calendar": ("Sun, 01 Mar 99999 12:01:30 GMT", None),
+    "date of a year that no clock holds": ("Sun, 01 Mar 99999999999999999999 12:01:30 GMT", None),
     "one day": ("86400", LONGEST),
     "more than a day": ("86401", LONGEST),
     "a date next year": ("Mon, 01 Mar 2027 12:00:00 GMT", LONGEST),

@@ -52,9 +52,9 @@ def test_a_detail_is_one_short_line_without_a_long_local_part(said: str) -> None
 
 def test_an_address_at_the_cut_is_masked_before_it_is_cut() -> None:
     """Half an address at the end of a long text is not left over."""
-    said = "a" * 30 + " " + " ".join(f"secretperson{n}@example.org" for n in range(400))
+    said = "a" * 30 + " " + " ".join(f"zzzzzzzzzzz{n}@example.org" for n in range(400))
 
-    assert "secretperson" not in scrubbed_text(said, ())
+    assert "zz" not in scrubbed_text(said, ())
 
 
 def test_scrubbing_takes_linear_time() -> None:

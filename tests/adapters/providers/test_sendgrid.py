@@ -296,6 +296,8 @@ def account(status: int, detail: str) -> Misconfigured:
     return Misconfigured(scope=Scope.ACCOUNT, code=str(status), detail=detail)
 
 
+DEEP = b'{"x":' + b"[" * 60000
+
 ANSWERS: dict[str, tuple[int, bytes, Outcome]] = {
     "400, field error": (
         400,
@@ -354,7 +356,7 @@ ANSWERS: dict[str, tuple[int, bytes, Outcome]] = {
     "301": (301, b"", account(301, "")),
     "400, not JSON": (400, b"{oops", Rejected(code="400", detail="{oops")),
     "400, another JSON": (400, b'{"errors":"no"}', Rejected(code="400", detail='{"errors":"no"}')),
-    "400, deep JSON": (400, b"[" * 60000, Rejected(code="400", detail="[" * 60000)),
+    "400, deep JSON": (400, DEEP, Rejected(code="400", detail=DEEP.decode())),
     "400, not UTF-8": (
         400,
         b'{"errors":[{"message":"\xff"}]}',

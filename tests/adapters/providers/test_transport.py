@@ -97,11 +97,16 @@ MAYBE_SENT = {
 }
 
 
+def deadline_for(code: str) -> float:
+    """Return a deadline that is met only where that is the point, however busy the machine is."""
+    return 0.5 if code == "no_answer" else 10.0
+
+
 @pytest.mark.parametrize(("script", "code"), MAYBE_SENT.values(), ids=MAYBE_SENT)
 async def test_a_failure_once_connected_is_unknown(http: httpx.AsyncBaseTransport, script: Script, code: str) -> None:
     """Once a connection is made only the provider knows what it took, so the outcome is open."""
     async with serving(script) as server:
-        outcome = await provider(server.url, http).send(send(deadline_s=0.3))
+        outcome = await provider(server.url, http).send(send(deadline_s=deadline_for(code)))
 
     assert isinstance(outcome, Unknown)
     assert outcome.code == code
@@ -111,7 +116,7 @@ async def test_a_failure_once_connected_is_unknown(http: httpx.AsyncBaseTranspor
 async def test_a_failed_call_is_made_once(http: httpx.AsyncBaseTransport, script: Script, code: str) -> None:
     """Nothing beneath mailcore repeats a request: a repeat that nobody recorded could be a second e-mail."""
     async with serving(script) as server:
-        await provider(server.url, http).send(send(deadline_s=0.3))
+        await provider(server.url, http).send(send(deadline_s=deadline_for(code)))
 
         assert len(server.connections) == 1
         assert len(server.requests) <= 1
@@ -125,7 +130,7 @@ async def test_the_deadline_ends_a_call_whatever_the_server_does(http: httpx.Asy
 
         await provider(server.url, http).send(send(deadline_s=0.3))
 
-        assert 0.25 < loop.time() - started < 1.5
+        assert 0.25 < loop.time() - started < 3
 
 
 def refused_url() -> str:
@@ -315,14 +320,13 @@ async def test_a_kept_connection_seen_closed_is_not_used(http: httpx.AsyncBaseTr
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.answer(ACCEPTED)
-        connection.writer.close()
-        await connection.writer.wait_closed()
+        connection.writer.write_eof()
+        await connection.reader.read()  # until the other side has seen that and closed
         closed.set()
 
     async with serving(script) as server:
         await provider(server.url, http).send(send())
         await closed.wait()
-        await asyncio.sleep(0.01)  # the end of the connection is read by the loop
         outcome = await provider(server.url, http).send(send())
 
         assert isinstance(outcome, Accepted)
@@ -469,6 +473,20 @@ async def test_a_request_says_who_asks_and_nothing_else(http: httpx.AsyncBaseTra
         ]  # fmt: skip
         assert b"aiohttp" not in head
         assert b"python" not in head
+
+
+async def test_the_driver_adds_no_header_of_its_own(http: httpx.AsyncBaseTransport) -> None:
+    """What the request does not say is not said, whichever driver carries it."""
+    async with serving(accept) as server:
+        await http.handle_async_request(httpx.Request("POST", server.url))
+
+        head = server.requests[0].lower()
+        assert head.split(b"\r\n")[1:] == [
+            b"host: " + server.url.removeprefix("http://").encode(),
+            b"content-length: 0",
+            b"",
+            b"",
+        ]
 
 
 @settings(max_examples=150, deadline=None)
