@@ -80,7 +80,10 @@ class Libraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record."""
         error = {} if record.exc_info is None else _where(*record.exc_info)
-        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, **error)
+        words = record.getMessage()
+        if not record.name.startswith("mailcore."):
+            words = words.partition("\n")[0]  # below it asyncio quotes the exception
+        structlog.get_logger().log(record.levelno, words, logger=record.name, **error)
 
 
 def _where(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from errno import EADDRINUSE
 from typing import Any, Final
 
 from msgspec import Struct
@@ -22,12 +23,17 @@ from mailapps.settings import Settings, place
 from mailapps.settings_rules import points_at_emulator
 from mailcore.assembly import SPARE
 from mailcore.engine import Engine
+from mailcore.errors import MailError
 from mailcore.ports import Watch
 
 NOTICE_S: Final = 0.2
 """How long the listener outlives readiness."""
 
 _BY_SIGNAL: Final = 128
+
+
+class CannotListenError(MailError):
+    """An address of ours cannot be listened at; the text names it and the remedy."""
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -64,7 +70,7 @@ async def play(settings: Settings, role: Role, watch: Watch, tell: Tell) -> None
     Raises:
         SettingsError: Something that the settings name is not there, or wrong.
         StoreUnavailableError: The store cannot be opened.
-        OSError: An address cannot be listened at.
+        CannotListenError: An address cannot be listened at.
     """
     async with opened(settings, role, watch) as parts, AsyncExitStack() as stack:
         stop = parts.stop()
@@ -93,7 +99,8 @@ async def _serve(parts: Container, settings: Settings, started: Started, tell: T
     close = asyncio.Event()
     notice = asyncio.get_running_loop().create_task(_give_notice(parts.stop(), close))
     try:
-        await serve(app, at.host, at.port, ready=ready, stop=close)
+        with listening(settings.bind, "bind"):
+            await serve(app, at.host, at.port, ready=ready, stop=close)
     finally:
         notice.cancel()
 
@@ -132,8 +139,26 @@ async def _emulator(settings: Settings) -> AsyncGenerator[str | None]:
     if not any(points_at_emulator(table, at) for table in settings.providers.values()):
         yield None
         return
-    async with running_emulator(EmulatorSettings(host=at.host, port=at.port)) as running:
-        yield running.url
+    with listening(settings.emulator.bind, "emulator.bind"):
+        async with running_emulator(EmulatorSettings(host=at.host, port=at.port)) as running:
+            yield running.url
+
+
+@contextmanager
+def listening(bind: str, key: str) -> Generator[None]:
+    """Say which address it is that cannot be listened at, and which setting to change.
+
+    Raises:
+        CannotListenError: It cannot be listened at.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == EADDRINUSE:
+            text = f"{bind} is in use already: stop what listens there, or choose another {key}"
+        else:
+            text = f"cannot listen at {bind}: {error.strerror or error}; choose another {key}"
+        raise CannotListenError(text) from error
 
 
 def end_by_signal(stop: asyncio.Event) -> None:

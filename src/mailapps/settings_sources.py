@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from stat import S_IMODE
 from typing import Any, Final, cast
 
 from msgspec.structs import asdict
@@ -17,6 +16,7 @@ from msgspec.structs import asdict
 from mailadapters.configuration import read
 from mailapps.settings import BIND, EMULATOR_BIND, Settings, Table, place
 from mailapps.settings_rules import problems_of
+from mailapps.settings_secrets import resolved
 from mailcore.assembly import Share
 from mailcore.errors import SettingsError
 from mailcore.secret import Secret
@@ -63,13 +63,18 @@ def load(config: Path | None, environ: Mapping[str, str], also: ProviderProblems
         raise SettingsError("\n".join(_blamed(line, environ) for line in str(error).splitlines())) from None
 
 
-def where(config: Path | None, environ: Mapping[str, str]) -> tuple[str, Secret | None]:
+def where(config: Path | None, environ: Mapping[str, str], *, read_file: bool) -> tuple[str, Secret | None]:
     """Return the address and the key of the service, for its clients, which need nothing else of the settings.
+
+    Args:
+        config: As for `load`.
+        environ: The environment.
+        read_file: Whether to look into a settings file at all.
 
     Raises:
         SettingsError: One of the two is wrong.
     """
-    path = _path(config, environ)
+    path = _path(config, environ) if read_file else None
     tree = merged(_toml(path) if path else {}, environ)
     try:
         at = place(str(tree.get("bind", BIND)))
@@ -239,50 +244,3 @@ def _provider(name: str, table: object, environ: Mapping[str, str]) -> Table:
     shared: Tree = {key: own[key] for key in ("weight", "max_per_second") if key in own}
     share = read(Share, shared, f"{at}.")
     return {**own, **{key: getattr(share, key) for key in shared}}
-
-
-def resolved(value: object, at: str, environ: Mapping[str, str], *, private: bool = False) -> object:
-    """Return a value, or the secret that ``{ env = "NAME" }`` or ``{ file = "PATH" }`` refers to.
-
-    Args:
-        value: As written.
-        at: The key, for errors.
-        environ: The environment.
-        private: Others must not be able to read the file.
-
-    Raises:
-        SettingsError: It refers to nothing, or what is there is no secret.
-    """
-    if isinstance(value, str) and at.rsplit(".", 1)[-1].endswith(("key", "secret", "token", "password")):
-        return _secret(value, at)
-    if not isinstance(value, dict):
-        return value
-    match cast("Tree", value):
-        case {"env": str(name), **rest} if not rest:
-            if not environ.get(name):
-                raise SettingsError(f"{at}: the environment variable {name} is not set")
-            return _secret(environ[name], at)
-        case {"file": str(path), **rest} if not rest:
-            return _secret(_private_text(Path(path), at, private=private), at)
-        case _:
-            raise SettingsError(f'{at}: expected a text, {{ env = "NAME" }} or {{ file = "PATH" }}')
-
-
-def _private_text(path: Path, at: str, *, private: bool) -> str:
-    """Return the text of a secret's file."""
-    try:
-        mode = S_IMODE(path.stat().st_mode)
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError as error:
-        raise SettingsError(f"{at}: {path}: {error.strerror}") from error
-    if private and mode & 0o077:
-        raise SettingsError(f"{at}: others can read {path} (its mode is {mode:04o}): run chmod 600 {path}")
-    return text
-
-
-def _secret(text: str, at: str) -> Secret:
-    """Return a text as a secret."""
-    try:
-        return Secret(text)
-    except ValueError as error:
-        raise SettingsError(f"{at}: {error}") from None

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from cyclopts import Parameter
 
 from mailapps.cli.client import Json, RefusedError, Service
-from mailapps.cli.exits import Exit, UsageError
+from mailapps.cli.exits import Exit, UsageError, plain
 from mailapps.cli.options import Filters, Reach, query
 from mailapps.cli.printing import console, print_json
 
@@ -97,7 +97,7 @@ def _redriven(done: Json, reach: Reach, *, dry_run: bool) -> int:
         )
         console().print(f"{verb}; of them possibly sent before: {done['possibly_sent']}")
         for one in done["errors"]:
-            console().print(f"{one['id']}: {one['detail']}")
+            console().print(f"{one['id']}: {plain(one['detail'])}")
     return Exit.FAILED if done["errors"] else Exit.OK
 
 
@@ -111,7 +111,7 @@ def _each(ids: tuple[str, ...], act: Callable[[str], Json], reach: Reach) -> int
             email = act(one)
         except RefusedError as error:
             failed += 1
-            console().print(f"{one}: {error}", style="red")
+            console().print(plain(f"{one}: {error}"), style="red")
             continue
         if reach.json:
             print_json(email)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -9,7 +10,7 @@ from typing import Final
 
 from cyclopts import App, CycloptsError, Group
 
-from mailapps.cli.exits import CommandError, Exit
+from mailapps.cli.exits import CommandError, Exit, plain
 from mailcore.errors import MailError, SettingsError
 
 COMMANDS: Final = {
@@ -71,7 +72,7 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # or the interpreter complains of standard output at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
         return Exit.OK
     except (CommandError, MailError, OSError) as error:
         return told(error)
@@ -80,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
 
 def told(error: Exception) -> int:
     """Say what went wrong, a line for each thing, and return the exit code."""
-    lines = str(error).splitlines() or [type(error).__name__]
+    lines = plain(str(error)).splitlines() or [type(error).__name__]
     title = "mailcore: the settings are wrong" if isinstance(error, SettingsError) else f"mailcore: {lines.pop(0)}"
     print("\n".join([title, *(f"  {line}" for line in lines)]), file=sys.stderr)  # noqa: T201 - what a command says
     if isinstance(error, SettingsError):

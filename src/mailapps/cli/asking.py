@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mailapps.cli.client import Service
 from mailapps.cli.options import Filters, Reach, query
-from mailapps.cli.printing import Column, console, print_json, table_of
+from mailapps.cli.printing import Column, cleaned, console, print_json, table_of
 from mailapps.cli.timeline import timeline
 
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=100))]
@@ -79,7 +79,7 @@ def show(email_id: Annotated[str, Parameter(name="ID")], /, *, reach: Reach | No
     if reach.json:
         print_json(email)
     else:
-        console().print(timeline(email), soft_wrap=False)
+        console().print(timeline(cleaned(email)))
 
 
 def providers(*, reach: Reach | None = None) -> None:
@@ -90,7 +90,7 @@ def providers(*, reach: Reach | None = None) -> None:
         print_json(found)
         return
     out = console()
-    out.print(table_of(_PROVIDERS, [_provider_row(one) for one in found["data"]], out.width))
+    out.print(table_of(_PROVIDERS, [_provider_row(cleaned(one)) for one in found["data"]], out.width))
 
 
 def _list(path: str, wanted: Mapping[str, object], limit: int, after: str | None, reach: Reach) -> None:
@@ -103,7 +103,7 @@ def _list(path: str, wanted: Mapping[str, object], limit: int, after: str | None
     if not found["data"]:
         out.print("none")
         return
-    out.print(table_of(_EMAILS, [_email_row(one) for one in found["data"]], out.width))
+    out.print(table_of(_EMAILS, [_email_row(cleaned(one)) for one in found["data"]], out.width))
     if found["has_more"]:
         out.print(Text(f"more: --after {found['next_cursor']}", style="dim"), soft_wrap=True)
 

@@ -6,6 +6,8 @@ from rich.markup import escape
 
 from mailapps.container import Role
 from mailapps.roles import Started
+from mailapps.settings import Settings, place
+from mailapps.settings_rules import points_at_emulator
 
 _BODY = """{
   "from": "Shop <no-reply@shop.example>", "to": "Ann <ann@example.com>",
@@ -19,6 +21,8 @@ def banner(started: Started) -> str:
         lines.append("No e-mail is sent from here: run mailcore worker beside it.")
     if started.role is Role.SCHEDULER:
         lines.append("With this store every worker looks for due e-mails itself; this one sends what they leave.")
+    if started.role in {Role.WORKER, Role.SCHEDULER} and (lonely := _at_emulator(started.settings)):
+        lines.append(escape(f"Run mailcore emulator beside it: {', '.join(lonely)} point there."))
     if started.role is Role.UP:
         lines += ["", "Send an e-mail, from another terminal:", *_curl(started)]
     return "\n".join([*lines, "", "[dim]Ctrl-C ends it politely.[/dim]"])
@@ -34,6 +38,12 @@ def _places(started: Started) -> list[str]:
         "providers": ", ".join(started.settings.providers),
     }
     return [f"  {name:<10}{escape(text)}" for name, text in places.items() if text]
+
+
+def _at_emulator(settings: Settings) -> list[str]:
+    """Return the providers that point at the emulator."""
+    at = place(settings.emulator.bind)
+    return [name for name, table in settings.providers.items() if points_at_emulator(table, at)]
 
 
 def _curl(started: Started) -> list[str]:

@@ -72,11 +72,20 @@ def address_of(reach: Reach) -> tuple[str, dict[str, str]]:
         SettingsError: The settings that say so are wrong.
         UsageError: The URL or the key is none.
     """
-    bound, key = where(None if reach.url else reach.config, os.environ) if not (reach.url and reach.key) else ("", None)
+    # A key that a settings file keeps is for the service of that file, not for any that --url names.
+    bound, key = where(reach.config, os.environ, read_file=not reach.url)
     url = (reach.url or bound).rstrip("/")
-    if not url.startswith(("http://", "https://")):
+    if not _is_url(url):
         raise UsageError(f"--url: expected a URL such as http://127.0.0.1:8000, got {url[:40]}")
     return url, _authorization(_given(reach.key) or key)
+
+
+def _is_url(text: str) -> bool:
+    """Whether a text is a URL that can be asked."""
+    try:
+        return httpx.URL(text).scheme in {"http", "https"} and bool(httpx.URL(text).host)
+    except httpx.InvalidURL:
+        return False
 
 
 def _given(key: str | None) -> Secret | None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from enum import IntEnum
 
 
+def plain(text: str) -> str:
+    """Return a text of somebody else's as a terminal may show it: nothing in it moves the cursor or changes colours."""
+    return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)
+
+
 class Exit(IntEnum):
     """What a command's exit code means; docs/reference/command-line.md lists them."""
 

@@ -87,7 +87,10 @@ def from_csv(lines: Iterable[str], name: str) -> Iterator[Letter | BadLine]:
         UsageError: The head names a column that means nothing here.
     """
     reader = csv.reader(lines, strict=True)
-    head = [column.strip() for column in next(reader, list[str]())]
+    try:
+        head = [column.strip() for column in next(reader, list[str]())]
+    except csv.Error as error:
+        raise UsageError(f"{name}: its head is no CSV: {error}") from error
     if unknown := [column for column in head if not _means_something(column)]:
         columns = ", ".join(sorted({*LISTS, *PLAIN, "key"}))
         raise UsageError(

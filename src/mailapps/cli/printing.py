@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from mailapps.cli.exits import plain
 
 PIPED_WIDTH: Final = 200
 """The width where there is no terminal: nobody wants a table wrapped in a file."""
@@ -33,12 +35,30 @@ class Column(Struct, frozen=True):
 def console() -> Console:
     """Return where results go. Colours only on a terminal, and not if NO_COLOR is set."""
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
-    return Console(width=width, highlight=False)
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def cleaned(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer of the service with every text as a terminal may show it."""
+    return {key: _cleaned(value) for key, value in answer.items()}
+
+
+def _cleaned(value: object) -> object:
+    """Return a part of an answer."""
+    match value:
+        case str():
+            return plain(value)
+        case dict():
+            return cleaned(cast("dict[str, Any]", value))
+        case list():
+            return [_cleaned(one) for one in cast("list[object]", value)]
+        case _:
+            return value
 
 
 def print_json(value: object) -> None:
     """Print a value for machines."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def table_of(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Table:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from errno import EADDRINUSE
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from mailapps.cli.banner import banner
-from mailapps.cli.exits import CommandError
+from mailapps.cli.exits import UsageError
 from mailapps.container import Role, provider_problems
 from mailapps.emulator import EmulatorSettings
 from mailapps.emulator import run as run_emulator
 from mailapps.logs import set_up, watching
-from mailapps.roles import Started, play, run
+from mailapps.roles import Started, listening, play, run
 from mailapps.settings import EMULATOR_BIND, place
 from mailapps.settings_sources import load
 
@@ -74,19 +74,17 @@ def emulator(*, bind: str = EMULATOR_BIND, ledger: Path | None = None) -> None:
         bind: Where to listen, host:port.
         ledger: A file that gets a line of JSON for every request.
     """
-    import asyncio
-
-    at = place(bind)
-    console = Console()
     try:
-        asyncio.run(
-            run_emulator(
-                EmulatorSettings(host=at.host, port=at.port, ledger=ledger),
-                ready=lambda url: console.print(f"emulator  {url}  (the inbox; Ctrl-C ends it)", highlight=False),
-            )
-        )
-    except OSError as error:
-        raise _in_use(error, bind, "--bind") from error
+        at = place(bind)
+    except ValueError as error:
+        raise UsageError(f"--bind: {error}") from None
+    console = Console()
+
+    def ready(url: str) -> None:
+        console.print(f"emulator  {url}  (the inbox; Ctrl-C ends it)", highlight=False)
+
+    with listening(bind, "--bind"):
+        asyncio.run(run_emulator(EmulatorSettings(host=at.host, port=at.port, ledger=ledger), ready))
 
 
 def _play(role: Role, config: Path | None) -> None:
@@ -100,15 +98,5 @@ def _play(role: Role, config: Path | None) -> None:
         log.info("started", role=str(role), api=started.api, emulator=started.emulator, store=settings.store)
         console.print(Text.from_markup(banner(started)), soft_wrap=True)
 
-    try:
-        run(play(settings, role, watching(log), tell))
-    except OSError as error:
-        raise _in_use(error, settings.bind, "bind") from error
+    run(play(settings, role, watching(log), tell))
     log.info("stopped", role=str(role))
-
-
-def _in_use(error: OSError, bind: str, key: str) -> Exception:
-    """Return what to say of an address that cannot be listened at."""
-    if error.errno == EADDRINUSE:
-        return CommandError(f"{bind} is in use already: stop what listens there, or choose another {key}")
-    return CommandError(f"cannot listen at {bind}: {error.strerror}; choose another {key}")

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 
 from mailapps.cli.bulk import Progress, Tally, send_all
 from mailapps.cli.client import Json, Service
-from mailapps.cli.exits import Exit, UsageError
+from mailapps.cli.exits import Exit, UsageError, plain
 from mailapps.cli.letters import letters_of
 from mailapps.cli.options import Reach
 from mailapps.cli.printing import console, print_json
@@ -200,7 +200,7 @@ def _progress(total: int) -> Generator[Progress]:
     with Bar(*columns, console=out, disable=not out.is_terminal) as bar:
         task = bar.add_task("sending", total=total)
         yield Progress(
-            wrong=lambda text: out.print(text, markup=False, soft_wrap=True),
+            wrong=lambda text: out.print(plain(text), markup=False, soft_wrap=True),
             step=lambda: bar.advance(task),
         )
 
