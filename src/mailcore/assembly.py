@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
-from typing import Annotated, Literal, Protocol, cast, runtime_checkable
+from typing import Annotated, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 from msgspec import Meta, Struct, ValidationError, convert
 
@@ -125,12 +125,12 @@ def assembled(ports: Ports, tuning: Tuning, default_from: Address | None = None)
 
 
 def found(group: str, name: str) -> object:
-    """Load what a distribution offers under a name.
+    """Load what a distribution offers under a name; of two, the one that comes first on the path, as with imports.
 
     Raises:
         SettingsError: Nobody offers it; the text lists what there is.
     """
-    offered = {point.name: point for point in entry_points(group=group)}
+    offered = {point.name: point for point in reversed(tuple(entry_points(group=group)))}
     if name not in offered:
         message = (
             f"no {group.removeprefix('mailcore.')} entry is called '{name}'; there are: {', '.join(sorted(offered))}"
@@ -172,11 +172,7 @@ async def open(  # noqa: A001 - `mailcore.open` reads like the built-in that it 
     """
     tuning = tuning or Tuning()
     async with AsyncExitStack() as stack:
-        ports = _ports(store, queue, providers, tuning.watch)
-        stack.push_async_callback(ports.store.aclose)
-        stack.push_async_callback(ports.queue.aclose)
-        for one in ports.providers:
-            stack.push_async_callback(one.provider.aclose)
+        ports = _ports(stack, (store, queue), providers, tuning.watch)
         parts = assembled(ports, tuning, author(default_from))
         if run == "all":
             await stack.enter_async_context(running(parts.engine))
@@ -207,21 +203,44 @@ async def running(engine: Engine) -> AsyncGenerator[None]:
         await task
 
 
-def _ports(store: str, queue: str, providers: Sequence[Configured | Mapping[str, object]], watch: Watch) -> Ports:
-    """Return the ports that the urls and settings name."""
+class Closable(Protocol):
+    """A part that lets go of files and connections."""
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go."""
+        ...
+
+
+Part = TypeVar("Part", bound=Closable)
+
+
+def _ports(
+    stack: AsyncExitStack, urls: tuple[str, str], providers: Sequence[Configured | Mapping[str, object]], watch: Watch
+) -> Ports:
+    """Return the ports that the urls of store and queue and the settings name; the stack closes what was opened."""
+
+    def opened(part: Part) -> Part:
+        stack.push_async_callback(part.aclose)
+        return part
+
     system = cast("System", found("mailcore.systems", "default"))
     clock = system.new_clock()
-    opened = cast("EmailStore", _by_url("mailcore.stores", store))
-    wakes = cast("WakeUpQueue", _by_url("mailcore.queues", queue))
-    shared = next((part for part in (wakes, opened) if isinstance(part, SharesHealth)), None)
+    store = opened(cast("EmailStore", _by_url("mailcore.stores", urls[0])))
+    queue = opened(cast("WakeUpQueue", _by_url("mailcore.queues", urls[1])))
+    shared = next((part for part in (queue, store) if isinstance(part, SharesHealth)), None)
     if shared is None:
-        message = f"neither {store} nor {queue} can share the providers' health"
+        message = f"neither {urls[0]} nor {urls[1]} can share the providers' health"
         raise SettingsError(message)
+    made: list[Configured] = []
+    for one in providers:
+        made.append(configured(one, clock))
+        opened(made[-1].provider)
+    _must_differ([one.provider.name for one in made])
     return Ports(
-        store=opened,
-        queue=wakes,
+        store=store,
+        queue=queue,
         health=shared.health,
-        providers=tuple(configured(one, clock) for one in providers),
+        providers=tuple(made),
         clock=clock,
         draw=system.draw,
         new_id=system.new_email_id,
@@ -229,6 +248,18 @@ def _ports(store: str, queue: str, providers: Sequence[Configured | Mapping[str,
         sleep=asyncio.sleep,
         watch=watch,
     )
+
+
+def _must_differ(names: Sequence[str]) -> None:
+    """Refuse two providers of one name: their health and their attempts could not be told apart.
+
+    Raises:
+        SettingsError: Two have the same name.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            message = f"two providers are called '{name}': give each a name of its own"
+            raise SettingsError(message)
 
 
 def _by_url(group: str, url: str) -> object:
