@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from email.message import Message as HeaderBlock
 from email.parser import HeaderParser
-from email.policy import HTTP
 from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
@@ -66,7 +65,7 @@ def _multipart(body: bytes, boundary: bytes, files: frozenset[str]) -> Form:
     uploads: list[Upload] = []
     for part in _parts(body, boundary):
         head, _, content = part.partition(b"\r\n\r\n")
-        headers = HeaderParser(policy=HTTP).parsestr(head.decode("utf-8", "replace"))
+        headers = HeaderParser().parsestr(head.decode("utf-8", "replace"))
         name = _parameter(headers, "name") or ""
         filename = _parameter(headers, "filename")
         if filename is None and name not in files:

@@ -88,11 +88,4 @@ def _html(page: str, policy: str, *, status: int = 200) -> web.Response:
         "Cache-Control": "no-store",
         "Cross-Origin-Opener-Policy": "same-origin",
     }
-    # A lone surrogate may come in by JSON; it must not make the page unreadable.
-    return web.Response(
-        status=status,
-        body=page.encode("utf-8", "replace"),
-        content_type="text/html",
-        charset="utf-8",
-        headers=headers,
-    )
+    return web.Response(status=status, text=page, content_type="text/html", headers=headers)

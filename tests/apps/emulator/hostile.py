@@ -37,5 +37,4 @@ PAYLOADS = (
     "{{7*7}} {% raw %} <%= 7*7 %>",
     "\u202egnp.exe\u0000\x1b[31m",
     "a\r\nSet-Cookie: x=1",
-    "\ud83d",
 )

@@ -81,7 +81,7 @@ def hostile_html(canary: str) -> str:
     <link rel="prefetch" href="{canary}/prefetch"><link rel="dns-prefetch preconnect" href="{canary}">
     <form action="{canary}/form" method="post"><button id="send">send</button></form>
     <a id="top" href="{canary}/top" target="_top">top</a>"""
-    return own + "\n".join(PAYLOADS[:-1]).replace("//evil.example", canary.removeprefix("http:"))
+    return own + "\n".join(PAYLOADS).replace("//evil.example", canary.removeprefix("http:"))
 
 
 async def test_a_person_sees_an_e_mail_and_opens_it(

@@ -61,6 +61,7 @@ def test_what_httpx_posts_is_read() -> None:
         ('form-data; name="attachment"; filename="100%41.txt"', "100%41.txt"),
         ("form-data; name=attachment; filename=a.txt", "a.txt"),
         ("form-data; name=\"attachment\"; filename*=utf-8''%C3%BC.txt", "ü.txt"),
+        ('form-data; name="attachment"; filename="=?utf-8?q?a?="', "=?utf-8?q?a?="),
         ('form-data; name="attachment"', None),
     ],
 )

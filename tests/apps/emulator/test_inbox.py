@@ -146,7 +146,7 @@ async def test_a_file_is_downloaded_and_never_shown(client: httpx.AsyncClient) -
     assert answer.headers["content-security-policy"].startswith("sandbox")
 
 
-@pytest.mark.parametrize("path", ["1", "-1", "x", "9" * 50, "²", "1/attachments/1", "1/attachments/x"])
+@pytest.mark.parametrize("path", ["1", "-1", "x", "9" * 5000, "²", "1/attachments/1", "1/attachments/x"])
 async def test_what_is_not_there_is_404(client: httpx.AsyncClient, path: str) -> None:
     """No number, however strange, breaks the server."""
     assert (await client.get(f"/emulator/inbox/{path}")).status_code == 404
