@@ -6,9 +6,10 @@ import hashlib
 import re
 from base64 import b32hexencode
 from collections.abc import Mapping
+from functools import cache
 
 from msgspec import Struct, msgpack
-from msgspec.structs import fields
+from msgspec.structs import FieldInfo, fields
 
 from mailcore.errors import InvalidMessageError
 from mailcore.message import Message
@@ -66,9 +67,15 @@ def _written(struct: Struct) -> Mapping[str, object]:
     """
     return {
         field.encode_name: _canonical(value)
-        for field in fields(struct)
+        for field in _fields(type(struct))
         if (value := getattr(struct, field.name)) and value != field.default
     }
+
+
+@cache
+def _fields(kind: type[Struct]) -> tuple[FieldInfo, ...]:
+    """Return the fields of a Struct; msgspec reads its annotations anew at every call."""
+    return fields(kind)
 
 
 def _canonical(value: object) -> object:

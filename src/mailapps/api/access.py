@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,7 +14,8 @@ from mailapps.api.problems import ApiCode, RefusedError
 from mailcore.secret import Secret
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-Guard = Callable[[Connection, BaseRouteHandler], None]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+"""Async, though it waits for nothing: the framework would run a plain function in a thread."""
 
 
 def guard_for(admin_key: Secret | None) -> Guard:
@@ -26,7 +27,7 @@ def _only_with(admin_key: Secret) -> Guard:
     """Return a guard that lets through who knows the key."""
     expected = admin_key.reveal().encode()
 
-    def check(connection: Connection, _handler: BaseRouteHandler) -> None:
+    async def check(connection: Connection, _handler: BaseRouteHandler) -> None:
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
         right = hmac.compare_digest(given.strip().encode(), expected)
         if not right or scheme.lower() != "bearer":
@@ -36,7 +37,7 @@ def _only_with(admin_key: Secret) -> Guard:
     return check
 
 
-def _only_local_names(connection: Connection, _handler: BaseRouteHandler) -> None:
+async def _only_local_names(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Refuse a request under a foreign name, since nobody is asked for a key.
 
     A page of another site can point its own name at 127.0.0.1 and would then read our e-mails as its own
