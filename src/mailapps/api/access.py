@@ -3,50 +3,62 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
 
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
 
+from mailapps.api.heads import header
 from mailapps.api.problems import ApiCode, RefusedError
 from mailcore.secret import Secret
 
-Connection = ASGIConnection[Any, Any, Any, Any]
-Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
-"""Async, though it waits for nothing: the framework would run a plain function in a thread."""
+Check = Callable[[Scope], None]
+"""Raises RefusedError if a request may not go on."""
 
 
-def guard_for(admin_key: Secret | None) -> Guard:
-    """Return what stands before every route under /api."""
-    return _only_local_names if admin_key is None else _only_with(admin_key)
+def gate_for(admin_key: Secret | None) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what stands before every route under /api.
+
+    It is a middleware and no guard of the framework, which copies the route for each guard and request.
+    """
+    check = check_local_name if admin_key is None else _check_of(admin_key)
+
+    def gate(app: ASGIApp) -> ASGIApp:
+        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+            check(scope)
+            await app(scope, receive, send)
+
+        return checked
+
+    return gate
 
 
-def _only_with(admin_key: Secret) -> Guard:
-    """Return a guard that lets through who knows the key."""
+def _check_of(admin_key: Secret) -> Check:
+    """Return a check that lets through who knows the key."""
     expected = admin_key.reveal().encode()
 
-    async def check(connection: Connection, _handler: BaseRouteHandler) -> None:
-        scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode(), expected)
-        if not right or scheme.lower() != "bearer":
+    def check(scope: Scope) -> None:
+        scheme, _, given = header(scope, b"authorization").partition(b" ")
+        right = hmac.compare_digest(given.strip(), expected)
+        if not right or scheme.lower() != b"bearer":
             detail = "send the key as Authorization: Bearer <key>"
             raise RefusedError(ApiCode.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": "Bearer"})
 
     return check
 
 
-async def _only_local_names(connection: Connection, _handler: BaseRouteHandler) -> None:
+def check_local_name(scope: Scope) -> None:
     """Refuse a request under a foreign name, since nobody is asked for a key.
 
     A page of another site can point its own name at 127.0.0.1 and would then read our e-mails as its own
     (DNS rebinding); it cannot point an address or `localhost` anywhere.
     """
-    if not is_local_name(connection.headers.get("host", "localhost")):
+    if not is_local_name((header(scope, b"host") or b"localhost").decode("latin-1")):
         raise RefusedError(ApiCode.MISDIRECTED, "without an API key only localhost and IP addresses are answered to")
 
 
+@lru_cache(256)
 def is_local_name(host: str) -> bool:
     """Return whether a Host header means this machine, whoever says it."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host

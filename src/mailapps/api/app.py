@@ -6,7 +6,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from mailapps.api import dead_letters, emails, pages, providers, vitals
-from mailapps.api.access import guard_for
+from mailapps.api.access import gate_for
 from mailapps.api.body import JsonRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import dress
@@ -19,7 +19,7 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
     api = Router(
         "/api",
         route_handlers=[*emails.ROUTES, *dead_letters.ROUTES, *providers.ROUTES],
-        guards=[guard_for(config.admin_key)],
+        middleware=[gate_for(config.admin_key)],
     )
     return Litestar(
         route_handlers=[api, *vitals.ROUTES, *pages.ROUTES],

@@ -10,15 +10,17 @@ from typing import Any
 import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
+from litestar.types import Empty
 
 from mailapps.api.config import ApiConfig
+from mailapps.api.heads import header
 from mailapps.api.problems import ApiCode, RefusedError, invalid
 from mailapps.api.shape import MOST, depth, shape_problems
 from mailcore.message import LIMITS
 
 ApiRequest = Request[Any, Any, Any]
 
-_JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
+_JSON = b"application/json"
 
 
 class JsonRequest(Request[Any, Any, Any]):
@@ -30,7 +32,9 @@ class JsonRequest(Request[Any, Any, Any]):
         Raises:
             RefusedError: It is not JSON by its head, or does not arrive.
         """
-        _check_head(self.headers.get("content-type", ""), self.headers.get("content-encoding", "identity"))
+        if self._body is not Empty:
+            return await super().body()
+        _check_head(header(self.scope, b"content-type"), header(self.scope, b"content-encoding"))
         config: ApiConfig = self.app.state["config"]
         try:
             async with asyncio.timeout(config.body_within.total_seconds()):
@@ -49,12 +53,12 @@ class JsonRequest(Request[Any, Any, Any]):
         return decoded(await self.body(), field.annotation if field else object)
 
 
-def _check_head(content_type: str, content_encoding: str) -> None:
+def _check_head(content_type: bytes, content_encoding: bytes) -> None:
     """Refuse a body that is not plain JSON."""
-    if content_type.lower() not in _JSON and content_type.partition(";")[0].strip().lower() != "application/json":
+    if content_type != _JSON and content_type.partition(b";")[0].strip().lower() != _JSON:
         detail = "send the body with Content-Type: application/json"
         raise RefusedError(ApiCode.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Post": "application/json"})
-    if content_encoding.strip().lower() not in {"identity", ""}:
+    if content_encoding.strip().lower() not in {b"identity", b""}:
         detail = "send the body without Content-Encoding: nothing is inflated here"
         raise RefusedError(ApiCode.UNSUPPORTED_ENCODING, detail, headers={"Accept-Encoding": "identity"})
 

@@ -29,10 +29,18 @@ def request_id(scope: Scope) -> str:
     state = scope["state"]
     if "request_id" not in state:
         config: ApiConfig = scope["litestar_app"].state["config"]
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        given = header(scope, b"x-request-id")
         state["request_id"] = given.decode() if _ID.fullmatch(given) else config.new_request_id()
     known: str = state["request_id"]
     return known
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """Return the first header of a name in lower case, or nothing; reads no other one."""
+    for known, value in scope["headers"]:
+        if known == name:
+            return value
+    return b""
 
 
 async def dress(message: Message, scope: Scope) -> None:
