@@ -1,0 +1,162 @@
+"""The container: which adapter stands behind which port, and what a process loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import fields
+
+from mailadapters.inprocess_queue import InProcessQueue
+from mailadapters.providers.http import HttpProvider
+from mailadapters.sqlite import SqliteHealth, SqliteStore
+from mailapps.container import SCHEDULER_SLOTS, Container, Role, opened, pace_of, provider_problems, rules_of
+from mailapps.settings import LanesSettings, RetrySettings, Settings, UrgentSettings
+from mailcore.errors import SettingsError, StoreUnavailableError
+from mailcore.message import Lane, Message
+from mailcore.plan import Rules
+from mailcore.secret import Secret
+from mailcore.strategy import weighted
+
+TABLES: Mapping[str, Mapping[str, object]] = {
+    "first": {"kind": "sendgrid", "api_key": Secret("SG.x"), "weight": 80.0, "max_per_second": 8.0},
+    "second": {"kind": "mailgun", "api_key": Secret("mg"), "domain": "mg.example.com"},
+}
+
+
+def settings_in(folder: Path, **changes: object) -> Settings:
+    """Return settings with a store of their own."""
+    return Settings(**{"store": f"sqlite:///{folder}/mail.db", "providers": TABLES, **changes})
+
+
+async def test_each_port_has_the_adapter_that_the_settings_name(tmp_path: Path) -> None:
+    """SQLite with its shared health, the in-process queue, and the providers in configured order."""
+    async with opened(settings_in(tmp_path), Role.UP) as parts:
+        ports = parts.ports()
+
+    assert isinstance(ports.store, SqliteStore)
+    assert isinstance(ports.health, SqliteHealth)
+    assert isinstance(ports.queue, InProcessQueue)
+    assert all(isinstance(one.provider, HttpProvider) for one in ports.providers)
+    assert [(one.provider.name, one.weight, one.max_per_second) for one in ports.providers] == [
+        ("first", 80.0, 8.0),
+        ("second", 1.0, None),
+    ]
+
+
+async def test_the_parts_of_a_process_are_made_once(tmp_path: Path) -> None:
+    """API and engine share one store, one mailer and one stop."""
+    async with opened(settings_in(tmp_path), Role.UP) as parts:
+        made = parts.assembled()
+
+        assert made is parts.assembled()
+        assert made.mailer.ports is made.engine.courier.ports is parts.ports()
+        assert parts.stop() is parts.stop()
+
+
+async def test_what_the_api_is_told_follows_the_process(tmp_path: Path) -> None:
+    """Readiness goes by the same stop as the engine, and the store is a probe."""
+    async with opened(settings_in(tmp_path, admin_key=Secret("k" * 24)), Role.API) as parts:
+        config = parts.api()
+        before = config.draining()
+        parts.stop().set()
+        await config.probes["store"]()
+
+    assert (before, config.draining(), config.admin_key) == (False, True, Secret("k" * 24))
+
+
+async def test_a_message_goes_in_by_the_assembled_mailer(tmp_path: Path) -> None:
+    """The default author of the settings is the one of messages that name none."""
+    settings = settings_in(tmp_path, default_from="Shop <no-reply@shop.example>")
+    async with opened(settings, Role.API) as parts:
+        mailer = parts.assembled().mailer
+        added = await mailer.submit(Message(to="ann@example.com", subject="Hi", text="Hello"))
+
+        kept = await mailer.content(added.email.id)
+
+    assert getattr(kept.from_, "email", None) == "no-reply@shop.example"
+
+
+async def test_a_store_that_cannot_be_opened_ends_the_start(tmp_path: Path) -> None:
+    """A wrong path is found before the process says that it is ready."""
+    with pytest.raises(StoreUnavailableError):
+        async with opened(settings_in(tmp_path, store=f"sqlite:///{tmp_path}/nowhere/mail.db"), Role.UP):
+            pass
+
+
+def test_every_number_of_the_rules_comes_from_the_settings() -> None:
+    """No setting is read and then forgotten on the way to a decision."""
+    settings = Settings(
+        strategy="weighted",
+        lease=timedelta(seconds=99),
+        call_deadline=timedelta(seconds=9),
+        max_crashes=7,
+        max_unknowns=8,
+        unknown_grace=timedelta(seconds=31),
+        hold_for=timedelta(hours=1),
+        wakeup_grace=timedelta(seconds=11),
+        retry=RetrySettings(base=timedelta(seconds=1), cap=timedelta(seconds=2), max_rounds=3),
+        lanes=LanesSettings(urgent=UrgentSettings(give_up_after=timedelta(minutes=1))),
+    )
+
+    rules = rules_of(settings)
+
+    untouched = {"health", "look_again"}
+    same = [one.name for one in fields(Rules) if getattr(rules, one.name) == getattr(Rules(), one.name)]
+    assert set(same) == untouched
+    assert rules.strategy is weighted
+    assert rules.lanes.give_up_after(Lane.URGENT) == timedelta(minutes=1)
+
+
+def test_an_unknown_strategy_is_refused_with_those_that_there_are() -> None:
+    """A typo does not choose a strategy."""
+    with pytest.raises(SettingsError, match="'wieghted'; there are: preferred_band, priority, weighted"):
+        rules_of(Settings(strategy="wieghted"))
+
+
+def test_a_scheduler_takes_its_time_and_few_slots() -> None:
+    """`scheduler` looks every `sweep`; every other role looks every `poll` and sends with all slots."""
+    settings = Settings(in_flight=100, bulk_share=0.3)
+
+    paces = {role: pace_of(settings, role) for role in Role}
+
+    assert (paces[Role.SCHEDULER].slots, paces[Role.SCHEDULER].poll) == (SCHEDULER_SLOTS, settings.sweep)
+    assert {(pace.slots, pace.poll) for role, pace in paces.items() if role is not Role.SCHEDULER} == {
+        (100, settings.poll)
+    }
+    assert {pace.bulk_share for pace in paces.values()} == {0.3}
+
+
+def test_the_problems_of_a_provider_come_from_its_own_kind() -> None:
+    """A third party's provider checks its own settings, in the same breath as ours."""
+    said = provider_problems("mine", {"kind": "mailgun", "api_key": Secret("x")})
+
+    assert said == ["providers.mine.domain is missing"]
+
+
+def test_up_loads_no_driver_that_it_does_not_use() -> None:
+    """The embedded service needs neither a broker nor a database server, nor their libraries."""
+    program = (
+        "import json, sys, mailapps.cli.running, mailapps.api.server, mailapps.container as c\n"
+        "from mailapps.settings import Settings\n"
+        "c.Container(settings=Settings(), role=c.Role.UP).assembled()\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+
+    loaded = set(json.loads(run.stdout))
+    assert "litestar" in loaded
+    assert loaded.isdisjoint({"dramatiq", "redis", "pymongo", "pytest", "hypothesis", "smtplib"})
+
+
+def test_the_container_makes_no_network_call() -> None:
+    """Everything is made without a loop, a wait or a connection; the first use opens it."""
+    made = Container(settings=Settings(providers=TABLES), role=Role.UP)
+
+    assert made.assembled().engine.pace.slots == 256
