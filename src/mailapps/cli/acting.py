@@ -25,8 +25,7 @@ def cancel(*ids: Annotated[str, Parameter(name="ID")], reach: Reach | None = Non
         ids: The e-mails' ids.
     """
     reach = reach or Reach()
-    service = Service(reach)
-    return _each(ids, lambda one: service.post(f"/api/emails/{quote(one, safe='')}/cancel"), reach)
+    return _each(ids, lambda service, one: service.post(f"/api/emails/{one}/cancel"), reach)
 
 
 def resolve(
@@ -45,9 +44,8 @@ def resolve(
         note: For its history: who found out what.
     """
     reach = reach or Reach()
-    service = Service(reach)
     settle = {"as": as_, "note": note}
-    return _each((email_id,), lambda one: service.post(f"/api/emails/{quote(one, safe='')}/resolve", settle), reach)
+    return _each((email_id,), lambda service, one: service.post(f"/api/emails/{one}/resolve", settle), reach)
 
 
 def redrive(
@@ -65,14 +63,13 @@ def redrive(
         dry_run: Only count what the filters find.
     """
     reach, wanted = reach or Reach(), query(filters or Filters())
-    service = Service(reach)
     if ids:
-        return _each(ids, lambda one: service.post(f"/api/dead-letters/{quote(one, safe='')}/redrive"), reach)
+        return _each(ids, lambda service, one: service.post(f"/api/dead-letters/{one}/redrive"), reach)
     if not wanted and not every and not dry_run:
         raise UsageError("redrive: name e-mails, give a filter such as --reason gave_up, or say --all")
-    return _redriven(
-        service.post("/api/dead-letters/redrive", {**_as_body(wanted), "dry_run": dry_run}), reach, dry_run=dry_run
-    )
+    with Service(reach) as service:
+        done = service.post("/api/dead-letters/redrive", {**_as_body(wanted), "dry_run": dry_run})
+    return _redriven(done, reach, dry_run=dry_run)
 
 
 def _as_body(wanted: dict[str, object]) -> dict[str, object]:
@@ -101,23 +98,25 @@ def _redriven(done: Json, reach: Reach, *, dry_run: bool) -> int:
     return Exit.FAILED if done["errors"] else Exit.OK
 
 
-def _each(ids: tuple[str, ...], act: Callable[[str], Json], reach: Reach) -> int:
+def _each(ids: tuple[str, ...], act: Callable[[Service, str], Json], reach: Reach) -> int:
     """Do something to each e-mail; say what came of each, and fail if one failed."""
     if not ids:
         raise UsageError("name at least one e-mail by its id, em_…")
     failed = 0
-    for one in ids:
-        try:
-            email = act(one)
-        except RefusedError as error:
-            failed += 1
-            console().print(plain(f"{one}: {error}"), style="red")
-            continue
-        if reach.json:
-            print_json(email)
-        else:
-            marked = (
-                " (asked for: it is being sent)" if email["cancel_requested"] and email["status"] == "sending" else ""
-            )
-            console().print(f"{one}: {email['status']}{marked}")
+    with Service(reach) as service:
+        for one in ids:
+            try:
+                _told(act(service, quote(one, safe="")), reach)
+            except RefusedError as error:
+                failed += 1
+                console().print(plain(f"{one}: {error}"), style="red")
     return Exit.FAILED if failed else Exit.OK
+
+
+def _told(email: Json, reach: Reach) -> None:
+    """Say what became of an e-mail."""
+    if reach.json:
+        print_json(email)
+        return
+    marked = " (asked for: it is being sent)" if email["cancel_requested"] and email["status"] == "sending" else ""
+    console().print(f"{email['id']}: {email['status']}{marked}")

@@ -75,7 +75,8 @@ def show(email_id: Annotated[str, Parameter(name="ID")], /, *, reach: Reach | No
         email_id: The e-mail's id, em_….
     """
     reach = reach or Reach()
-    email = Service(reach).get(f"/api/emails/{quote(email_id, safe='')}")
+    with Service(reach) as service:
+        email = service.get(f"/api/emails/{quote(email_id, safe='')}")
     if reach.json:
         print_json(email)
     else:
@@ -85,7 +86,8 @@ def show(email_id: Annotated[str, Parameter(name="ID")], /, *, reach: Reach | No
 def providers(*, reach: Reach | None = None) -> None:
     """Show how every configured provider stands, as the process behind the API sees it."""
     reach = reach or Reach()
-    found = Service(reach).get("/api/providers")
+    with Service(reach) as service:
+        found = service.get("/api/providers")
     if reach.json:
         print_json(found)
         return
@@ -95,7 +97,8 @@ def providers(*, reach: Reach | None = None) -> None:
 
 def _list(path: str, wanted: Mapping[str, object], limit: int, after: str | None, reach: Reach) -> None:
     """Print a part of a list."""
-    found = Service(reach).get(path, {**wanted, "limit": limit, **({"after": after} if after else {})})
+    with Service(reach) as service:
+        found = service.get(path, {**wanted, "limit": limit, **({"after": after} if after else {})})
     if reach.json:
         print_json(found)
         return

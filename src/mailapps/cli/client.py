@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 import msgspec
@@ -43,6 +43,12 @@ class Service:
         """Find out where it is; nothing goes over the network yet."""
         self.url, headers = address_of(reach)
         self._client = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
         """Return what is there.

@@ -112,10 +112,10 @@ def send(
 
 def _send_one(written: Written, key: str | None, wait: float, reach: Reach) -> int:
     """Submit one message, and wait for what becomes of it if asked to."""
-    service = Service(reach)
-    email = service.post("/api/emails", message_of(written), {"Idempotency-Key": key} if key else None)
-    if wait:
-        email = asyncio.run(_waited(service, email, wait))
+    with Service(reach) as service:
+        email = service.post("/api/emails", message_of(written), {"Idempotency-Key": key} if key else None)
+        if wait:
+            email = asyncio.run(_waited(service, email, wait))
     if reach.json:
         print_json(email)
     else:
