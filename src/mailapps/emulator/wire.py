@@ -181,7 +181,7 @@ def read_json(body: bytes, kind: type[_T]) -> _T:
     """
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:  # what is no UTF-8 is a ValueError already
         raise ValueError(str(error)) from error
 
 
