@@ -229,7 +229,7 @@ def _begin(
     """Return an attempt at the provider that the strategy prefers."""
     chosen = rules.strategy(choice, now, u)
     view = next(one for one in choice if one.name == chosen.provider)
-    tried = any(one.provider == view.name and one.code != Reason.STOPPED for one in email.attempts)
+    tried = any(one.provider == view.name and _counts_as_try(one) for one in email.attempts)
     passed_over = tuple(one for one in route.passed_over if one.provider != view.name)
     return Begin(
         provider=view.name,
@@ -241,6 +241,11 @@ def _begin(
         reserved=email.reserved == view.name,
         solo=_crashed(email),
     )
+
+
+def _counts_as_try(attempt: Attempt) -> bool:
+    """Whether an attempt makes the next one at its provider a repeat; being throttled put no load on it."""
+    return attempt.outcome in {Verdict.DEFERRED, Verdict.UNKNOWN} and attempt.code != Reason.STOPPED
 
 
 def _wait(email: Email, route: Route, rules: Rules, now: datetime, u: float) -> Plan:

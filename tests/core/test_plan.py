@@ -233,6 +233,15 @@ def test_a_redrive_tries_everybody_again() -> None:
     assert began(plan(email(attempts=(deferred(1),), redrives=1))).provider == "p1"
 
 
+def test_what_was_only_throttled_is_no_repeat() -> None:
+    """I31: the retry budget is for load that a provider had to bear; a 429 put none on it."""
+    one = email(Status.RETRYING, attempts=(attempt(outcome=Verdict.THROTTLED, repeat_at=NOW - SECOND),), due_at=NOW)
+
+    begin = began(plan(one))
+
+    assert (begin.provider, begin.repeat) == ("p1", False)
+
+
 def test_what_was_put_back_is_no_repeat() -> None:
     """An attempt that sent nothing costs no budget later, and does not use up its provider."""
     begin = began(plan(email(attempts=(deferred(code=Reason.STOPPED, round=-1),))))
