@@ -15,7 +15,6 @@ from mailapps.api.problems import invalid
 from mailapps.api.reach import known, listed, mailer_of, patience
 from mailapps.api.views import ContentView, EmailList, EmailSummary, EmailView, content, summary, view
 from mailcore.appeal import Resolution
-from mailcore.identity import checked_key
 from mailcore.lifecycle import Status
 from mailcore.message import Message
 from mailcore.problems import line_problem
@@ -48,9 +47,8 @@ async def submit_email(
     request: ApiRequest, data: JSONBody[Message], idempotency_key: IdempotencyKey = None
 ) -> Response[EmailSummary]:
     """Accept a message: once this answers 201, its e-mail is durable and will be sent."""
-    key = None if idempotency_key is None else checked_key(idempotency_key)
     async with timeout(patience(request)):
-        added = await mailer_of(request).submit(data, key=key)
+        added = await mailer_of(request).submit(data, key=idempotency_key)
     headers = {"Location": f"/api/emails/{added.email.id}"}
     if not added.fresh:
         headers["Idempotency-Replayed"] = "true"

@@ -147,6 +147,7 @@ async def test_every_wrong_parameter_is_told_at_once(api: httpx.AsyncClient) -> 
 @pytest.mark.parametrize(
     ("query", "pointer", "code"),
     [
+        ("stauts=sent", "query:stauts", "unknown_field"),
         ("limit=0", "query:limit", "out_of_range"),
         ("limit=ten", "query:limit", "wrong_type"),
         ("limit=1e1", "query:limit", "wrong_type"),

@@ -8,7 +8,9 @@ import httpx
 import pytest
 from tests.apps.api.world import JSON, World, message, pointers
 
+from mailapps.api.body import decoded
 from mailapps.api.config import log_crash
+from mailapps.api.problems import ApiCode, RefusedError
 from mailcore.provider import Capabilities, Feature
 from mailcore.testing import ScriptedProvider
 
@@ -87,6 +89,14 @@ async def test_what_is_no_json_is_malformed(api: httpx.AsyncClient, body: bytes)
     answer = await post(api, body)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+
+
+def test_a_decoder_that_runs_out_of_stack_is_malformed_json() -> None:
+    """Whatever a route takes, the decoder's RecursionError is a refusal."""
+    with pytest.raises(RefusedError) as refused:
+        decoded(b"[" * 100_000, list)
+
+    assert refused.value.code is ApiCode.MALFORMED_JSON
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"1", b"1" * 400, b"[" * 32 + b"]" * 32])
