@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
@@ -49,8 +50,11 @@ def provider_problems(name: str, table: Table) -> Sequence[str]:
     return []
 
 
-def rules_of(settings: Settings) -> Rules:
+def rules_of(settings: Settings, role: Role) -> Rules:
     """Return the numbers that decisions go by.
+
+    An API without an engine reaches nobody by a wake-up in its own process, so that what it accepts is due at once
+    for the workers, which look into the store.
 
     Raises:
         SettingsError: Nobody offers the strategy.
@@ -71,7 +75,7 @@ def rules_of(settings: Settings) -> Rules:
         max_unknowns=settings.max_unknowns,
         unknown_grace=settings.unknown_grace,
         hold_for=settings.hold_for,
-        wakeup_grace=settings.wakeup_grace,
+        wakeup_grace=timedelta(0) if role is Role.API else settings.wakeup_grace,
     )
 
 
@@ -134,7 +138,7 @@ def _ports(
 
 def _tuning(settings: Settings, role: Role, watch: Watch) -> Tuning:
     """Return what the settings say of decisions and pace."""
-    return Tuning(rules=rules_of(settings), pace=pace_of(settings, role), watch=watch)
+    return Tuning(rules=rules_of(settings, role), pace=pace_of(settings, role), watch=watch)
 
 
 def _assembled(ports: Ports, tuning: Tuning, settings: Settings) -> Assembled:

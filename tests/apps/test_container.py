@@ -104,7 +104,7 @@ def test_every_number_of_the_rules_comes_from_the_settings() -> None:
         lanes=LanesSettings(urgent=UrgentSettings(give_up_after=timedelta(minutes=1))),
     )
 
-    rules = rules_of(settings)
+    rules = rules_of(settings, Role.UP)
 
     untouched = {"health", "look_again"}
     same = [one.name for one in fields(Rules) if getattr(rules, one.name) == getattr(Rules(), one.name)]
@@ -113,10 +113,17 @@ def test_every_number_of_the_rules_comes_from_the_settings() -> None:
     assert rules.lanes.give_up_after(Lane.URGENT) == timedelta(minutes=1)
 
 
+def test_what_an_api_alone_accepts_is_due_at_once() -> None:
+    """Its wake-ups reach no other process, so workers that look into the store need not wait for them to be lost."""
+    graces = {role: rules_of(Settings(), role).wakeup_grace for role in Role}
+
+    assert graces == {**dict.fromkeys(Role, Settings().wakeup_grace), Role.API: timedelta(0)}
+
+
 def test_an_unknown_strategy_is_refused_with_those_that_there_are() -> None:
     """A typo does not choose a strategy."""
     with pytest.raises(SettingsError, match="'wieghted'; there are: preferred_band, priority, weighted"):
-        rules_of(Settings(strategy="wieghted"))
+        rules_of(Settings(strategy="wieghted"), Role.UP)
 
 
 def test_a_scheduler_takes_its_time_and_few_slots() -> None:
