@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from mailcore import addresses as addresses_module
 from mailcore.addresses import formatted, mailbox, parse, unrepeated, wire
 from mailcore.errors import Problem
 from mailcore.message import LIMITS, Address
@@ -255,3 +258,28 @@ def test_whatever_is_taken_of_a_hostile_text_is_one_plain_address(text: str) -> 
     else:
         assert found.email.count("@") == 1
         assert not set(found.email) & set(' \r\n\0<>,;:()[]\\"')
+
+
+PLAIN = st.text("abcZ09.!#$%&'*+-/=?^_`{|}~@ ", max_size=70)
+DOMAINS = st.sampled_from(["example.com", "EXAMPLE.com", "münchen.example", "ü" * 50 + "." + "ü" * 50 + ".example"])
+
+
+@given(local=PLAIN, domain=DOMAINS | st.text("ab-.ü", max_size=70))
+@example(local="a" * 64, domain=".".join(["b" * 60] * 3) + ".cc")
+@example(local="a" * 64, domain=".".join(["ü" * 40] * 3) + ".cc")
+def test_a_plain_local_part_is_read_as_the_library_reads_the_whole_address(local: str, domain: str) -> None:
+    """The short way that most addresses take gives the very verdict of email-validator's strict mode."""
+    written = f"{local}@{domain}"
+    try:
+        found = validate_email(written, strict=True, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        expected = None
+    else:
+        expected = (found.normalized, found.ascii_domain)
+
+    try:
+        read = addresses_module._syntax(written)
+    except ValueError:
+        read = None
+
+    assert read == expected
