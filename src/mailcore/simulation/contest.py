@@ -1,0 +1,62 @@
+"""Who is compared: the strategies of mailcore, one that knows everything, and one that knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from mailcore.breaker import BreakerRules
+from mailcore.plan import Rules
+from mailcore.provider import ProviderView
+from mailcore.simulation.delivery import delivered
+from mailcore.simulation.figures import Figures, averaged, figures_of
+from mailcore.simulation.internet import MadeUp
+from mailcore.simulation.scenario import Scenario
+from mailcore.strategy import STRATEGIES, Choice, Strategy, weighted
+
+ORACLE: Final = "oracle"
+"""It knows which provider fails how much, and chooses by weight among the best."""
+STATIC: Final = "static"
+"""It chooses by weight alone, without a circuit breaker."""
+CONTESTANTS: Final = (*STRATEGIES, ORACLE, STATIC)
+"""Everybody who is compared, by name."""
+SEEDS: Final = 20
+"""How many made-up worlds are averaged over unless more are asked for."""
+
+_NEVER: Final = 1_000_000_000
+
+
+def rules_of(contestant: str, scenario: Scenario, rules: Rules) -> Rules:
+    """Return the rules by which a contestant plays.
+
+    Raises:
+        KeyError: There is no such contestant.
+    """
+    if contestant == ORACLE:
+        return replace(rules, strategy=oracle(scenario.providers), strategy_name=ORACLE)
+    if contestant == STATIC:
+        breaker = BreakerRules(min_calls=_NEVER, streak=_NEVER)
+        unbroken = replace(rules, health=replace(rules.health, breaker=breaker))
+        return replace(unbroken, strategy=weighted, strategy_name=STATIC)
+    return replace(rules, strategy=STRATEGIES[contestant], strategy_name=contestant)
+
+
+def oracle(providers: Sequence[MadeUp]) -> Strategy:
+    """Return a strategy that knows how much of its mail every provider fails."""
+    made_up = {one.name: one for one in providers}
+
+    def choose(candidates: Sequence[ProviderView], now: datetime, u: float, /) -> Choice:
+        failing = {view.name: made_up[view.name].failing(now) for view in candidates}
+        least = min(failing.values())
+        return weighted([view for view in candidates if failing[view.name] == least], now, u)
+
+    return choose
+
+
+def played(scenario: Scenario, contestant: str, seeds: Sequence[int], rules: Rules | None = None) -> Figures:
+    """Return how a contestant fares in a scenario, averaged over the seeds."""
+    by = rules_of(contestant, scenario, rules or Rules())
+    return averaged([figures_of(scenario, delivered(scenario, by, seed)) for seed in seeds])
