@@ -302,6 +302,8 @@ def test_an_answer_that_is_not_mailcores_is_said_to_be(mailcore: Mailcore, servi
         (("send", "--from-file", "a.csv", "--to", "x@example.com"), "leave the other options out"),
         (("up", "--config", "nowhere.toml"), "nowhere.toml: No such file or directory"),
         (("check", "--config", "nowhere.toml"), "nowhere.toml: No such file or directory"),
+        (("simulate", "--scenario", "doomsday"), "no such scenario; there are: brown-out 20/s"),
+        (("simulate", "--strategy", "luck"), "no such strategy; there are: preferred_band"),
         (("emulator", "--bind", "nowhere"), "--bind: expected host:port"),
     ],
 )
@@ -355,6 +357,41 @@ def test_check_fails_if_a_provider_cannot_be_reached(mailcore: Mailcore, tmp_pat
     assert rows["provider gone"]["state"] == "failed"
     assert rows["provider gone"]["told"].startswith(f"cannot reach {gone}: ConnectError")
     assert rows["store"]["state"] == "ok"
+
+
+def test_simulate_shows_how_strategies_fare(mailcore: Mailcore) -> None:
+    """A table for each scenario, a line for each strategy; one seed gives the same figures every time."""
+    words = (
+        "simulate",
+        "--scenario",
+        "brown-out 0.2",
+        "--seeds",
+        "1",
+        "--strategy",
+        "priority",
+        "--strategy",
+        "oracle",
+    )
+
+    code, first, _ = mailcore(*words)
+    _, second, _ = mailcore(*words)
+    _, machine, _ = mailcore(*words, "--json")
+
+    assert code == Exit.OK
+    assert first == second
+    assert [line.split()[0] for line in first.splitlines() if line] == ["brown-out", "strategy", "priority", "oracle"]
+    assert [one["strategy"] for one in json.loads(machine)["data"]] == ["priority", "oracle"]
+
+
+def test_simulate_takes_the_providers_of_the_settings(mailcore: Mailcore, tmp_path: Path) -> None:
+    """`--own`: what would my providers and weights have done; with one of them alone nobody takes its mail over."""
+    (tmp_path / "mailcore.toml").write_text('[providers.alone]\nkind = "sendgrid"\napi_key = "x"\n')
+    words = ("simulate", "--scenario", "brown-out 0.2", "--seeds", "1", "--strategy", "priority", "--json")
+
+    pair, alone = (json.loads(mailcore(*words, *own)[1])["data"][0] for own in ((), ("--own",)))
+
+    assert alone["share"] == 1.0
+    assert alone["first_try"] < pair["first_try"] < 1.0
 
 
 def test_a_port_in_use_is_told_with_the_setting_to_change(service: Service, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ COMMANDS: Final = {
     },
     "Look ahead": {
         "check": ("checking:check", "Check the settings, and reach everything they name."),
-        "simulate": ("checking:simulate", "Show how the strategies fare in made-up outages."),
+        "simulate": ("simulating:simulate", "Show how the strategies fare in made-up outages."),
     },
 }
 

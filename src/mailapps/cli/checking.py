@@ -1,20 +1,18 @@
-"""The commands that look ahead: check the settings and what they name; simulate outages."""
+"""The command check: whether the settings are right, and whether what they name is there."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import httpx
 from cyclopts import Parameter
-from rich.text import Text
 
-from mailapps.cli.exits import CommandError, Exit
+from mailapps.cli.exits import Exit
 from mailapps.cli.printing import Column, console, print_json, table_of
 from mailapps.container import Container, Role, provider_problems, store_answers
 from mailapps.settings import Settings, place
@@ -105,18 +103,3 @@ async def _unreachable(url: str) -> str | None:
 def _row(what: str, state: str, told: str) -> Row:
     """Return one line of the report."""
     return {"what": what, "state": state, "told": told}
-
-
-def simulate(*, seeds: int = 20, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Show how the strategies fare in made-up outages, in virtual time: nothing is sent.
-
-    Args:
-        seeds: How many made-up worlds to average over.
-        json: Print JSON for machines.
-    """
-    try:
-        simulation = cast("Any", import_module("mailcore.simulation"))
-    except ModuleNotFoundError as error:
-        raise CommandError("this build has no simulation: install a complete mailcore-engine") from error
-    _ = simulation, seeds, json, Text
-    return Exit.OK
