@@ -51,13 +51,18 @@ async def taken_up(store: SqliteStore) -> None:
         await asyncio.sleep(0)
 
 
+def there(db: apsw.Connection, asked: Sequence[None]) -> Sequence[list[str]]:
+    """Return which of those rows there are."""
+    return [[provider for (provider,) in db.execute("SELECT provider FROM health ORDER BY provider")]]
+
+
 def odd(db: apsw.Connection, asked: Sequence[str]) -> Sequence[str | Exception]:
     """Insert rows that SQLite takes, unless one is to break a constraint or a promise."""
-    if "raise" in asked:
-        raise LookupError("not SQLite's fault")
     for provider in asked:
         doc = None if provider == "null" else "{}"
         db.execute("INSERT INTO health (provider, doc) VALUES (?, ?)", (provider, doc))
+    if "raise" in asked:
+        raise LookupError("not SQLite's fault")
     return list(asked)
 
 
@@ -80,6 +85,7 @@ async def test_a_call_that_fails_fails_alone(
 
     assert isinstance(results[2], error)
     assert (results[1], results[3]) == ("a", "b")
+    assert await store._access.read(there, None) == sorted({"a", "b", *names} - {"null", "raise"})
     assert await store.get("em_b") == queued("em_b")
     assert type(results[5]).__name__ == "EmailNotFoundError"
 

@@ -93,6 +93,17 @@ class HealthContract:
         assert isinstance(results[1], LookupError)
         assert (await health.load())["p"].not_before == NOW + 2 * SECOND
 
+    async def test_after_a_change_that_raised_others_go_on(self, health: ProviderHealth) -> None:
+        """A change that raises leaves nothing locked or half done behind it."""
+
+        def failing(_: Health) -> Health:
+            raise LookupError("a change that cannot be made")
+
+        with pytest.raises(LookupError):
+            await health.update("p", failing)
+
+        assert await health.update("p", later) == later(Health())
+
     async def test_every_field_comes_back(self, health: ProviderHealth) -> None:
         """The operator's word and all moments survive to the millisecond."""
         override = Override(mode=Mode.STOPPED, until=NOW + timedelta(milliseconds=7), reason='"é', by="ann")
