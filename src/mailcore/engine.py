@@ -28,6 +28,10 @@ HIDE_FOR = timedelta(seconds=5)
 """How long an e-mail that this engine took from the store is not offered to other workers."""
 
 
+Turn = tuple[EmailId, asyncio.Future[None]]
+"""The last wake-up that somebody waits for, and what he waits on."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pace:
     """How much an engine does at once, and how often it looks into the store.
@@ -61,6 +65,7 @@ class Engine:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
     _solo: deque[EmailId] = field(default_factory=deque[EmailId])
     _solo_busy: bool = False
+    _turns: dict[Lane, deque[Turn]] = field(default_factory=lambda: {lane: deque() for lane in Lane})
     _look_at: float = 0.0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -73,6 +78,17 @@ class Engine:
             self._known.add(email_id)
             waiting.append(email_id)
         self._changed.set()
+
+    async def admit(self, email_ids: Sequence[EmailId], lane: Lane) -> None:
+        """Take wake-ups as `offer` does, and return once they have slots, so that a queue keeps what waits.
+
+        While the engine stops there are no slots: cancel the call, and wake somebody else up.
+        """
+        self.offer(email_ids, lane)
+        if waiting := self._waiting[lane]:
+            turn = asyncio.get_running_loop().create_future()
+            self._turns[lane].append((waiting[-1], turn))
+            await turn
 
     @property
     def free(self) -> int:
@@ -109,7 +125,17 @@ class Engine:
         for lane in Lane:
             waiting = self._waiting[lane]
             for _ in range(min(self._room(lane), len(waiting))):
-                self._start(waiting.popleft(), lane)
+                email_id = waiting.popleft()
+                self._start(email_id, lane)
+                self._take_turn(email_id, lane)
+
+    def _take_turn(self, email_id: EmailId, lane: Lane) -> None:
+        """Let those go on who wait until this wake-up has a slot."""
+        turns = self._turns[lane]
+        while turns and turns[0][0] == email_id:
+            turn = turns.popleft()[1]
+            if not turn.cancelled():
+                turn.set_result(None)
 
     def _room(self, lane: Lane) -> int:
         """Return how many more e-mails of a lane may start."""

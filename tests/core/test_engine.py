@@ -184,6 +184,52 @@ async def test_a_hundred_thousand_hints_for_one_email_are_cheap() -> None:
 
 
 @virtually
+async def test_admitted_hints_hold_their_queue_back_until_they_have_slots() -> None:
+    """A queue is emptied no faster than it is served: what waits stays with it, for other workers."""
+    made = world(Slow(1.0), slots=2)
+    ids = fill(made, 4)
+
+    async with at_work(made):
+        await made.engine.admit(ids[:2], Lane.TRANSACTIONAL)
+        began = asyncio.get_running_loop().time()
+        await made.engine.admit(ids[2:], Lane.TRANSACTIONAL)
+        waited = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(2)
+
+    assert waited == pytest.approx(1.0, abs=0.1)
+    assert statuses(made) == {"sent": 4}
+
+
+@virtually
+async def test_admitting_what_is_known_waits_for_nothing() -> None:
+    """A wake-up that is repeated while its e-mail is under way holds nobody back."""
+    made = world(Slow(5.0), slots=1)
+    ids = fill(made, 1)
+
+    async with at_work(made), asyncio.timeout(1):
+        await made.engine.admit(ids, Lane.BULK)
+        await made.engine.admit(ids, Lane.BULK)
+        await made.engine.admit([], Lane.BULK)
+
+
+@virtually
+async def test_who_stops_waiting_for_a_slot_holds_nobody_up() -> None:
+    """A call that is cancelled leaves its wake-ups and the turns of others as they were."""
+    made = world(Slow(1.0), slots=1)
+    ids = fill(made, 4)
+
+    async with at_work(made):
+        await made.engine.admit(ids[:1], Lane.URGENT)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await made.engine.admit(ids[1:3], Lane.URGENT)
+        await made.engine.admit(ids[3:], Lane.URGENT)
+        await asyncio.sleep(2)
+
+    assert statuses(made) == {"sent": 4}
+
+
+@virtually
 async def test_hints_beyond_the_buffer_are_dropped_and_found_in_the_store() -> None:
     """The buffer is bounded, and a wake-up that is dropped loses nothing."""
     made = world()
