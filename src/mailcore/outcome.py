@@ -6,8 +6,10 @@ What the network or a provider does is never an exception in mailcore. The case 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -100,6 +102,16 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+_VERDICTS: Final[Mapping[type[Outcome], Verdict]] = {
+    Accepted: Verdict.ACCEPTED,
+    Rejected: Verdict.REJECTED,
+    Deferred: Verdict.DEFERRED,
+    Throttled: Verdict.THROTTLED,
+    Misconfigured: Verdict.MISCONFIGURED,
+    Unknown: Verdict.UNKNOWN,
+}
+
+
 def verdict(outcome: Outcome) -> Verdict:
     """Return the case of an outcome as a word."""
-    return Verdict(str(outcome.__struct_config__.tag))
+    return _VERDICTS[type(outcome)]
