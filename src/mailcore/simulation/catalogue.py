@@ -37,6 +37,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
     Attributes:
         spells: Counted from the beginning of the trouble.
         everybody: It befalls all providers, not only the first.
+        settling: How long it is measured every second where new mail would go.
         after: How long the return to normal is watched.
     """
 
@@ -45,6 +46,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
     spells: tuple[Spell, ...] = ()
     everybody: bool = False
     lasts: timedelta = 5 * MINUTE
+    settling: timedelta = timedelta()
     after: timedelta = timedelta()
 
     def at(self, per_second: float, providers: Sequence[MadeUp], lasts: timedelta | None = None) -> Scenario:
@@ -59,7 +61,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
                 replace(one, spells=shifted) if self.everybody or one.name == first else one for one in providers
             ),
             streams=(Stream(per_second=per_second),),
-            watch=Watch(provider=first, begins=CALM, ends=ends, settling=MINUTE, after=self.after),
+            watch=Watch(provider=first, begins=CALM, ends=ends, settling=self.settling, after=self.after),
             lasts=ends + self.after,
         )
 
@@ -74,6 +76,7 @@ BROWN_OUT: Final = Trouble(
     name="brown-out",
     says="The first provider fails 40 % of its mail for 5 minutes.",
     spells=(spell(0 * SECOND, 5 * MINUTE, 0.4),),
+    settling=MINUTE,
     after=100 * SECOND,
 )
 OUTAGE: Final = Trouble(
@@ -81,6 +84,7 @@ OUTAGE: Final = Trouble(
     says="The first provider fails all of its mail for 3 minutes.",
     spells=(spell(0 * SECOND, 3 * MINUTE),),
     lasts=3 * MINUTE,
+    settling=MINUTE,
     after=20 * SECOND,
 )
 FLAPPING: Final = Trouble(
@@ -99,15 +103,16 @@ THROTTLED: Final = Trouble(
     says="The first provider answers 429 with Retry-After: 60 for a minute.",
     spells=(Spell(begins=0 * SECOND, ends=MINUTE, how=Failing.THROTTLED, retry_after=MINUTE),),
     lasts=MINUTE,
-    after=30 * SECOND,
+    settling=MINUTE,
+    after=5 * SECOND,
 )
 
 
 def newcomer(providers: Sequence[MadeUp]) -> Scenario:
     """Return how the last of the providers is taken up that joins when the others have a history."""
     *others, last = providers if len(providers) > 1 else (*providers, MadeUp(name="new", weight=providers[0].weight))
-    calm = HEALTHY.at(20, (replace(last, joins=CALM), *others), 2 * MINUTE)
-    return replace(calm, name="newcomer 20/s", says="A provider without a history joins.")
+    calm = HEALTHY.at(5, (replace(last, joins=CALM), *others), 2 * MINUTE)
+    return replace(calm, name="newcomer 5/s", says="A provider without a history joins.")
 
 
 def paced(providers: Sequence[MadeUp], *, parked: int = 3000) -> Scenario:
@@ -152,9 +157,9 @@ CATALOGUE: Final[Mapping[str, Build]] = MappingProxyType(
         "flapping 20/s": partial(FLAPPING.at, 20, lasts=2 * MINUTE),
         "flapping 2/s": partial(FLAPPING.at, 2),
         "flapping 0.2/s": partial(FLAPPING.at, 0.2),
-        "all brown 20/s": partial(ALL_BROWN.at, 20, lasts=2 * MINUTE),
+        "all brown 20/s": partial(ALL_BROWN.at, 20, lasts=MINUTE),
         "throttled 20/s": partial(THROTTLED.at, 20),
-        "newcomer 20/s": newcomer,
+        "newcomer 5/s": newcomer,
         "paced": paced,
         "long outage 10/h": partial(long_outage, 10),
     }
