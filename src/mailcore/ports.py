@@ -187,8 +187,11 @@ class ProviderHealth(Protocol):
         """
         ...
 
-    async def update(self, provider: str, change: Callable[[Health], Health]) -> Health:
+    async def update(self, provider: str, change: Callable[[Health], Health], *, at_once: bool = True) -> Health:
         """Replace one provider's health atomically and return the new one; `change` may run more than once.
+
+        Args:
+            at_once: The answer depends on what all workers did; if not, they may be told up to 250 ms later.
 
         Raises:
             HealthUnavailableError: It could not be changed; whether it was is not known.

@@ -143,7 +143,8 @@ class Roster:
     async def _change(self, provider: str, change: HealthChange) -> None:
         """Change a provider's health, or tell that it could not be."""
         try:
-            self._known = {**self._known, provider: await self.ports.health.update(provider, change)}
+            known = await self.ports.health.update(provider, change, at_once=False)
+            self._known = {**self._known, provider: known}
         except HealthUnavailableError as error:
             self._failed(provider, error)
 

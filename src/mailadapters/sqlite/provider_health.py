@@ -59,7 +59,13 @@ class SqliteHealth:
             self._stale_from = asked + FRESH_FOR
         return dict(self._copy)
 
-    async def update(self, provider: str, change: Callable[[Health], Health]) -> Health:
+    async def update(
+        self,
+        provider: str,
+        change: Callable[[Health], Health],
+        *,
+        at_once: bool = True,  # noqa: ARG002 - here every change is
+    ) -> Health:
         try:
             health = await self._access.write(change_all, Change(provider, change))
         except StoreUnavailableError as error:

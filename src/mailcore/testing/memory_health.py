@@ -27,7 +27,13 @@ class MemoryHealth:
         await self._reach()
         return dict(self.known)
 
-    async def update(self, provider: str, change: Callable[[Health], Health]) -> Health:
+    async def update(
+        self,
+        provider: str,
+        change: Callable[[Health], Health],
+        *,
+        at_once: bool = True,  # noqa: ARG002 - here every change is
+    ) -> Health:
         await self._reach()
         before = self.known.get(provider, Health())
         for _ in range(self.runs):

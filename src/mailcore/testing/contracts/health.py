@@ -50,6 +50,17 @@ class HealthContract:
 
         assert dict(await health.load()) == {"p": later(Health())}
 
+    async def test_a_change_that_others_may_learn_of_later_is_seen_here_at_once(self, health: ProviderHealth) -> None:
+        """Sharing may be put off to save round trips, but nobody forgets what he has seen himself."""
+        await health.load()
+        await health.update("p", later, at_once=False)
+        await health.update("p", later)
+
+        updated = await health.update("p", later, at_once=False)
+
+        assert updated == later(later(later(Health())))
+        assert dict(await health.load()) == {"p": updated}
+
     async def test_a_change_starts_from_the_latest(self, health: ProviderHealth) -> None:
         """Changes build on each other."""
         for _ in range(4):
