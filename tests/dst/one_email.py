@@ -171,7 +171,7 @@ class Truth:
             must(request.start - last.start >= wait or self.freed, "I32: no failover after unknown within the grace")
             if self.setting.on_unknown is OnUnknown.HOLD:
                 must(self.freed, "I32: under hold nothing follows an unknown outcome")
-            self._pinned(request, doubtful)
+            self._pinned(request, doubtful, stored)
         must(sum(one.crashed for one in self.series()) < 3, "I10: three crashes at most")
         told = [one for one in doubtful if not one.crashed and not self._recognised(one)]
         must(len(told) < 4 * (1 + self.freed), "I10: four unknown outcomes at most")
@@ -192,10 +192,11 @@ class Truth:
         at_home = self.setting.dedupes and one.provider == "p1"
         return at_home and any(other.provider == "p1" and other.key == one.key and other.doubtful for other in earlier)
 
-    def _pinned(self, request: Request, doubtful: Sequence[Request]) -> None:
+    def _pinned(self, request: Request, doubtful: Sequence[Request], stored: Email) -> None:
         """Check that an unknown request is repeated where it is recognised."""
         last = doubtful[-1]
-        within = request.start < self._first(last).start + WINDOW
+        first = next((one.started_at for one in stored.attempts if one.outcome is Verdict.UNKNOWN), last.start)
+        within = request.start < first + WINDOW
         refused = any(one.answer == "sender" and one.provider == "p1" for one in self.series())
         if self.setting.dedupes and last.provider == "p1" and within and not refused:
             must(request.provider == "p1", "I32: pinned to the provider that recognises the repeat")
@@ -475,7 +476,8 @@ class OneEmail:
         if name == "person":
             self._promised(self.stored)
         elif self.stored.next_n > self.truth.attempts:
-            self.truth.attempts, self.truth.owner, self.truth.meddled = self.stored.next_n, name, False
+            self.truth.attempts, self.truth.meddled = self.stored.next_n, False
+            self.truth.owner = name if name in self.tasks else ""  # it gave up, its claim saved and not answered
 
     def _promised(self, saved: Email) -> None:
         """Note what a person's save means for the truth."""
