@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from tests.apps.conftest import MAILCORE, Service, free_port, plain_environ, start, stop
+
+from mailapps.roles import _give_notice
 
 HI = {"from": "shop@shop.example", "to": "ann@example.com", "subject": "Hi", "text": "Hello"}
 
@@ -92,6 +95,20 @@ def test_a_polite_stop_ends_what_is_under_way(tmp_path: Path) -> None:
     assert (code, stop(again)) == (0, 0)
     assert 503 in readiness
     assert [one["outcome"] for one in email["attempts"]] == ["accepted"]
+
+
+async def test_the_listener_outlives_readiness() -> None:
+    """A load balancer can hear that the process is on its way out before it finds the door closed (I38)."""
+    stop, close = asyncio.Event(), asyncio.Event()
+    notice = asyncio.create_task(_give_notice(stop, close))
+
+    stop.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    closed_at_once = close.is_set()
+    await notice
+
+    assert (closed_at_once, close.is_set()) == (False, True)
 
 
 def under_way(api: httpx.Client, email_id: str) -> None:
