@@ -25,6 +25,9 @@ S = TypeVar("S", bound=Struct)
 
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST: Final = timedelta(days=3650)
+"""The longest duration: what is longer is a mistake, and arithmetic with it may leave the calendar."""
+
 _SHOWN: Final = 40
 
 
@@ -66,9 +69,10 @@ def duration(text: str) -> timedelta:
         ValueError: It is no such text.
     """
     match = _DURATION.fullmatch(text.strip())
-    if match is None or float(match[1]) == 0:
-        raise ValueError('expected a duration such as "500ms", "60s", "5m" or "72h"')
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    span = timedelta(seconds=float(match[1]) * _UNITS[match[2]]) if match else timedelta(0)
+    if not timedelta(0) < span <= LONGEST:
+        raise ValueError('expected a duration such as "500ms", "60s", "5m" or "72h", at most ten years')
+    return span
 
 
 def _field(field: FieldInfo, table: Mapping[str, object], at: str) -> dict[str, Any]:

@@ -238,9 +238,23 @@ def _provider(name: str, table: object, environ: Mapping[str, str]) -> Table:
         raise SettingsError(f"{at}: expected a table, [{at}]")
     if not NAME.fullmatch(name):
         raise SettingsError(f"{at}: a provider's name is letters, digits, dots, dashes and underscores, at most 64")
-    own = {key: resolved(value, f"{at}.{key}", environ) for key, value in cast("Tree", table).items()}
+    own = _resolved_all(cast("Tree", table), at, environ)
     if not isinstance(own.get("kind"), str):
         raise SettingsError(f'{at}.kind is missing: it names the sort of provider, such as kind = "sendgrid"')
     shared: Tree = {key: own[key] for key in ("weight", "max_per_second") if key in own}
     share = read(Share, shared, f"{at}.")
     return {**own, **{key: getattr(share, key) for key in shared}}
+
+
+def _resolved_all(table: Tree, at: str, environ: Mapping[str, str]) -> Tree:
+    """Return a table with its secrets read; every one that cannot be is told."""
+    found: Tree = {}
+    problems: list[str] = []
+    for key, value in table.items():
+        try:
+            found[key] = resolved(value, f"{at}.{key}", environ)
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return found
