@@ -43,7 +43,7 @@ def lines_of(settings: LogSettings, *events: Event) -> list[dict[str, object]]:
     watch = watching(structlog.get_logger())
     for event in events:
         watch(event)
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
+    return [json.loads(line) for line in stream.getvalue().split("\n") if line]
 
 
 def email(status: Status = Status.SENT, **changes: object) -> Email:
