@@ -15,7 +15,7 @@ from mailcore.errors import StaleEmailError
 from mailcore.message import Lane
 from mailcore.ports import Due
 from mailcore.testing.contracts.examples import MESSAGE, NOW, next_of, queued
-from mailcore.testing.contracts.health import later
+from mailcore.testing.contracts.provider_health import later
 
 DUE = Due(lane=Lane.URGENT, limit=3, hide_for=timedelta(hours=1), open_to=frozenset())
 

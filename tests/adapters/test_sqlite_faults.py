@@ -15,7 +15,7 @@ from mailcore.errors import HealthUnavailableError, SettingsError, StoreUnavaila
 from mailcore.message import Attachment
 from mailcore.ports import Query
 from mailcore.testing.contracts.examples import MESSAGE, next_of, queued
-from mailcore.testing.contracts.health import later
+from mailcore.testing.contracts.provider_health import later
 
 
 @pytest.fixture
@@ -131,6 +131,22 @@ def notes(path: Path) -> bytes:
     notes = b"these are my holiday notes. " * 100
     path.write_bytes(notes)
     return notes
+
+
+async def test_on_a_full_disk_what_still_fits_is_taken(path: Path) -> None:
+    """One e-mail that is too large for what is left keeps none of those out that came with it."""
+    large = replace(MESSAGE, attachments=(Attachment(filename="a", content=b"x" * 400_000),))
+    tight = open_store(f"sqlite:///{path}", max_pages=60)
+    await tight.open()
+    with locked(path):
+        adds = [asyncio.ensure_future(tight.add(queued(f"em_{n}"), large if n == 5 else MESSAGE)) for n in range(9)]
+        await asyncio.sleep(0)
+
+    results = await asyncio.gather(*adds, return_exceptions=True)
+
+    assert [n for n, result in enumerate(results) if isinstance(result, StoreUnavailableError)] == [5]
+    assert await tight.count(Query()) == 8
+    await tight.aclose()
 
 
 async def test_a_file_that_is_no_database_is_named(path: Path, notes: bytes) -> None:

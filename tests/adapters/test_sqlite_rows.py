@@ -19,7 +19,7 @@ from mailcore.message import Lane
 from mailcore.ports import Due, Query
 from mailcore.testing import ManualClock
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, SECOND, emails, next_of, queued
-from mailcore.testing.contracts.health import later
+from mailcore.testing.contracts.provider_health import later
 
 DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, open_to=frozenset())
 

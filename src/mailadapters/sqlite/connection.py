@@ -117,14 +117,19 @@ def _perform_isolated(db: apsw.Connection, calls: Sequence[Call]) -> None:
 
 
 def _perform_apart(db: apsw.Connection, calls: Sequence[Call]) -> None:
-    """Perform calls one by one, each under a savepoint, so that one that fails undoes nothing of the others."""
+    """Perform calls one by one, each under a savepoint, so that one that fails undoes nothing of the others.
+
+    Some errors (a full disk) end the whole transaction: then the others begin once more without the one that failed.
+    """
     for call in calls:
         run(db, "SAVEPOINT apart")
         try:
             (call.outcome,) = call.part(db, [call.argument])
-        except Exception as error:
-            if not db.in_transaction:  # a full disk or a damaged file ends the transaction for everybody
-                raise
-            call.outcome = error  # raised by its caller
+        except Exception as error:  # noqa: BLE001 - its caller raises it
+            call.outcome = error
+            if not db.in_transaction:
+                run(db, "BEGIN IMMEDIATE")
+                _perform_apart(db, [other for other in calls if other is not call])
+                return
             run(db, "ROLLBACK TO apart")
         run(db, "RELEASE apart")

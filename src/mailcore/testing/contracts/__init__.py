@@ -8,9 +8,9 @@ A class supplies the fixture that its contract names; what it must give is said 
 """
 
 from mailcore.testing.contracts.clock import ClockContract
-from mailcore.testing.contracts.health import HealthContract
-from mailcore.testing.contracts.provider import ProviderContract
-from mailcore.testing.contracts.queue import QueueContract
+from mailcore.testing.contracts.provider_health import HealthContract
+from mailcore.testing.contracts.sending import ProviderContract
 from mailcore.testing.contracts.store import StoreContract
+from mailcore.testing.contracts.wake_up_queue import QueueContract
 
 __all__ = ["ClockContract", "HealthContract", "ProviderContract", "QueueContract", "StoreContract"]

@@ -140,6 +140,15 @@ class TakingContract:
 
         assert (list(hidden), list(again)) == ([], ["em_a"])
 
+    async def test_taking_without_hiding_ends(self, store: EmailStore) -> None:
+        """Whoever hides nothing is given each e-mail once a call, and may be given it again by the next."""
+        await filled(store, [queued("em_a"), queued("em_b")])
+
+        first = await store.take_due(NOW, asked(hide_for=timedelta()))
+        second = await store.take_due(NOW, asked(hide_for=timedelta()))
+
+        assert sorted(first) == sorted(second) == ["em_a", "em_b"]
+
     async def test_taking_does_not_change_the_email(self, store: EmailStore) -> None:
         """Hiding is the store's affair: whoever was given an e-mail can save the version he knows."""
         await filled(store, [queued()])
