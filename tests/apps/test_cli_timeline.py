@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from mailapps.cli.exits import plain
 from mailapps.cli.printing import Column, cleaned, table_of
@@ -47,6 +49,27 @@ def email(*attempts: Json, history: list[Json], **more: object) -> Json:
     return {**whole, **more}
 
 
+def shown(story: Json, width: int = 120) -> list[str]:
+    """Return what a terminal shows, line by line."""
+    out = io.StringIO()
+    Console(file=out, width=width, markup=False, highlight=False).print(timeline(story))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_on_a_narrow_terminal_the_times_keep_their_column() -> None:
+    """Long lines go on below themselves, and nothing is cut off."""
+    story = email(
+        attempt(1, 1, "one", "deferred", detail="come back later " * 5), history=[entry(0, "queued", "accepted")]
+    )
+
+    lines = shown(story, width=40)
+    told = lines[next(number for number, line in enumerate(lines) if line.startswith("10:00:01")) :]
+
+    assert max(map(len, told)) <= 40
+    assert [line[:14].strip() for line in told] == ["10:00:01.000", *[""] * (len(told) - 1)]
+    assert " ".join(line[14:] for line in told).count("later") == 5
+
+
 def test_a_failover_is_told_in_order_with_the_reason_of_every_choice() -> None:
     """Who reads it knows why each provider was tried, and why not the others."""
     over = {
@@ -65,7 +88,7 @@ def test_a_failover_is_told_in_order_with_the_reason_of_every_choice() -> None:
         ],
     )
 
-    assert timeline(story).plain.splitlines() == [
+    assert shown(story) == [
         "em_1  sent  a provider took it",
         "  to ann@example.com; lane urgent; created 2026-01-01T10:00:00.000Z",
         "",
@@ -88,7 +111,7 @@ def test_what_an_email_waits_for_is_said() -> None:
         possibly_sent=True, possible_duplicate=True, attempt_count=70,
     )  # fmt: skip
 
-    told = timeline(story).plain
+    told = "\n".join(shown(story))
 
     assert f"due {at(9)}; expires {at(50)}; waits for one, two" in told
     assert "may have been sent twice: an attempt's outcome is unknown" in told

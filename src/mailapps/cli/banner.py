@@ -24,7 +24,13 @@ def banner(started: Started) -> str:
     if started.role in {Role.WORKER, Role.SCHEDULER} and (lonely := _at_emulator(started.settings)):
         lines.append(escape(f"Run mailcore emulator beside it: {', '.join(lonely)} point there."))
     if started.role is Role.UP:
-        lines += ["", "Send an e-mail, from another terminal:", *_curl(started)]
+        lines += [
+            "",
+            "Send an e-mail, from another terminal:",
+            *_curl(started),
+            "",
+            "and see what became of it: mailcore show ID",
+        ]
     return "\n".join([*lines, "", "[dim]Ctrl-C ends it politely.[/dim]"])
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 
 from mailapps.cli.printing import style_of
 
-_INDENT: Final = " " * 14
 _WORDS: Final = {
     "accepted": "accepted",
     "round_failed": "every provider failed or was passed over; waits for the next round",
@@ -30,11 +31,18 @@ _WORDS: Final = {
 }
 
 Json = Mapping[str, Any]
+Line = tuple[str, Text]
+"""A time of day, or nothing, and what happened then."""
 
 
-def timeline(email: Json) -> Text:
-    """Return an e-mail's story as text for a terminal."""
-    return Text("\n").join([*_head(email), Text(""), *_story(email)])
+def timeline(email: Json) -> Group:
+    """Return an e-mail's story for a terminal: times in a column of their own, whatever its width."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for clock, line in _story(email):
+        grid.add_row(clock, line)
+    return Group(*_head(email), Text(""), grid)
 
 
 def _head(email: Json) -> Iterator[Text]:
@@ -61,16 +69,16 @@ def _because(email: Json) -> str:
     return _WORDS.get(email["reason"], str(email["reason"]))
 
 
-def _story(email: Json) -> Iterator[Text]:
+def _story(email: Json) -> Iterator[Line]:
     """Yield what happened, in order."""
     missing = email["attempt_count"] - len(email["attempts"])
     if missing > 0:
-        yield Text(f"{_INDENT}({missing} earlier attempts are only counted)")
+        yield "", Text(f"({missing} earlier attempts are only counted)")
     for _, _, lines in sorted(_happenings(email), key=lambda one: one[:2]):
         yield from lines
 
 
-def _happenings(email: Json) -> Iterator[tuple[str, int, Sequence[Text]]]:
+def _happenings(email: Json) -> Iterator[tuple[str, int, Sequence[Line]]]:
     """Yield every happening with its moment; attempts come after what else happened at their moment."""
     for number, entry in enumerate(email["history"]):
         if entry["status"] != "sending":
@@ -79,26 +87,21 @@ def _happenings(email: Json) -> Iterator[tuple[str, int, Sequence[Text]]]:
         yield attempt["started_at"], len(email["history"]) + attempt["n"], list(_attempt(attempt))
 
 
-def _change(entry: Json) -> Text:
+def _change(entry: Json) -> Line:
     """Return one change of status."""
     note = f": {entry['note']}" if entry["note"] else ""
-    return Text.assemble(
-        _clock(entry["at"]), (entry["status"], style_of(entry["status"])), f"  {_because(entry)}{note}"
-    )
+    words = Text.assemble((entry["status"], style_of(entry["status"])), f"  {_because(entry)}{note}")
+    return _clock(entry["at"]), words
 
 
-def _attempt(attempt: Json) -> Iterator[Text]:
+def _attempt(attempt: Json) -> Iterator[Line]:
     """Yield one attempt: what came of it, why this provider, and why none of the others."""
-    outcome = attempt["outcome"] or "under way"
-    yield Text.assemble(
-        _clock(attempt["started_at"]),
-        f"attempt {attempt['n']} at {attempt['provider']}: ",
-        (outcome, style_of(outcome)),
-        _details(attempt),
-    )
-    yield Text(f"{_INDENT}why {attempt['provider']}: {attempt['why']['because']} ({attempt['why']['strategy']})", "dim")
-    for other in attempt["why"]["passed_over"]:
-        yield Text(f"{_INDENT}not {other['provider']}: {other['reason']}", "dim")
+    outcome, why = attempt["outcome"] or "under way", attempt["why"]
+    name = f"attempt {attempt['n']} at {attempt['provider']}: "
+    yield _clock(attempt["started_at"]), Text.assemble(name, (outcome, style_of(outcome)), _details(attempt))
+    yield "", Text(f"why {attempt['provider']}: {why['because']} ({why['strategy']})", style="dim")
+    for other in why["passed_over"]:
+        yield "", Text(f"not {other['provider']}: {other['reason']}", style="dim")
 
 
 def _details(attempt: Json) -> str:
@@ -115,5 +118,5 @@ def _details(attempt: Json) -> str:
 
 
 def _clock(at: str) -> str:
-    """Return a moment's time of day, UTC, in a column of its own."""
-    return f"{at[11:23]}  "
+    """Return a moment's time of day, UTC."""
+    return at[11:23]
