@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from math import isinf
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,10 +21,9 @@ from mailapps.container import Role, provider_problems, rules_of
 from mailapps.settings_sources import load
 from mailcore.assembly import Share
 from mailcore.plan import Rules
-from mailcore.simulation import CATALOGUE, CONTESTANTS, PAIR, Figures, MadeUp, Scenario, played
+from mailcore.simulation import CATALOGUE, CONTESTANTS, PAIR, Figures, MadeUp, Match, Scenario, all_played
 
 Names = Annotated[tuple[str, ...], Parameter(negative="")]
-Play = Callable[[Scenario, str], Figures]
 Flag = Annotated[bool, Parameter(negative="")]
 
 _SHARED: Final = ("weight", "max_per_second")
@@ -72,7 +70,7 @@ def simulate(
         raise UsageError(f"no such strategy; there are: {', '.join(CONTESTANTS)}")
     providers, rules = _own(config) if own else (PAIR, Rules())
     scenarios = [build(providers) for build in builds]
-    results = _results(scenarios, strategy or CONTESTANTS, partial(played, seeds=range(1, seeds + 1), rules=rules))
+    results = _results(scenarios, strategy or CONTESTANTS, seeds, rules)
     if json:
         _print_json(results)
     else:
@@ -94,12 +92,13 @@ def _own(config: Path | None) -> tuple[Sequence[MadeUp], Rules]:
     return made_up, rules_of(settings, Role.UP)
 
 
-def _results(scenarios: Sequence[Scenario], strategies: Sequence[str], play: Play) -> Iterator[Result]:
+def _results(scenarios: Sequence[Scenario], strategies: Sequence[str], seeds: int, rules: Rules) -> Iterator[Result]:
     """Yield the figures of each scenario in order; every processor of the machine helps."""
+    matches = [Match(scenario=one, contestant=name, rules=rules) for one in scenarios for name in strategies]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        games = [(one, {name: pool.submit(play, one, name) for name in strategies}) for one in scenarios]
-        for scenario, figures in games:
-            yield scenario, {name: future.result() for name, future in figures.items()}
+        figures = all_played(matches, seeds, pool)
+        for scenario in scenarios:
+            yield scenario, {name: next(figures) for name in strategies}
 
 
 def _print_json(results: Iterator[Result]) -> None:
