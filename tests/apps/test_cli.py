@@ -440,6 +440,23 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded.isdisjoint({"aiohttp", "apsw", "dependency_injector", "httpx", "litestar", "structlog", "uvicorn"})
 
 
+@pytest.mark.parametrize(("library", "words"), [("cyclopts", ["--help"]), ("httpx", ["list"]), ("litestar", ["up"])])
+def test_a_library_that_is_missing_is_named_with_how_to_install_it(
+    library: str, words: list[str], tmp_path: Path
+) -> None:
+    """Whoever installed the core alone reads what to do, and no traceback."""
+    program = f"import sys; sys.modules[{library!r}] = None; import mailapps.cli as c; c.main({words!r})"
+
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, text=True, env=plain_environ(), cwd=tmp_path
+    )
+
+    assert run.returncode == Exit.FAILED
+    assert run.stderr.splitlines() == [
+        f"mailcore: this needs a library that is not installed, {library}: pip install 'mailcore-engine[embedded]'"
+    ]
+
+
 def test_no_secret_address_or_subject_is_in_any_log_line(mailcore: Mailcore, service: Service) -> None:
     """Canary: whatever is sent, refused or wrong, the log names e-mails by their ids alone (I40)."""
     canaries = [f"canary{number}" for number in range(6)]

@@ -57,11 +57,6 @@ def registry() -> App:
     return app
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its code."""
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
-
-
 def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code; what is wrong is told in plain words on standard error."""
     app = registry()
