@@ -1,11 +1,12 @@
 """Runs a simulation on sources from which one guard was taken away.
 
-``python -m tests.dst.hunt`` searches a seed for every mutant; ``… hunt LAYER FROM TO`` runs a layer on the sources
+``python -m tests.dst.hunt`` searches a seed for every mutant, and pins them in ``pins.json`` if told ``--pin``; ``… hunt LAYER FROM TO`` runs a layer on the sources
 that PYTHONPATH names, and prints the first seed at which it breaks.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from typing import Any
 from tests.dst.mutants import MUTANTS, SOURCES, Mutant
 
 TOP = Path(__file__).parents[2]
+PINNED = Path(__file__).with_name("pins.json")
+PINS: dict[str, int] = json.loads(PINNED.read_text())
+"""At which seed the simulation breaks without a guard, by the guard's name."""
 WITHIN = 60
 
 
@@ -76,18 +80,26 @@ def _walk(seed: int) -> None:
     walk(draws(seed))
 
 
-def main() -> None:
-    """Run a layer, or search for every mutant."""
-    if sys.argv[1:]:
-        layer, first, last = sys.argv[1:]
-        print(broken_at(layer, range(int(first), int(last))))
-        return
-    missed = 0
+def search(*, pin: bool) -> int:
+    """Search a seed for every mutant; return how many live."""
+    pins: dict[str, int] = {}
     for mutant in MUTANTS:
         found = complaint(mutant, range(10**6))
-        missed += not found
         print(f"{mutant.guard}: {found or 'NOT CAUGHT'}", flush=True)
-    sys.exit(f"{missed} mutants live" if missed else 0)
+        if "BrokenError" in found:
+            pins[mutant.guard] = int(found.split()[0])
+    if pin:
+        PINNED.write_text(json.dumps(pins, indent=1) + "\n")
+    return len(MUTANTS) - len(pins)
+
+
+def main() -> None:
+    """Run a layer, or search for every mutant."""
+    if len(sys.argv) > 2:
+        layer, first, last = sys.argv[1:]
+        print(broken_at(layer, range(int(first), int(last))))
+    elif living := search(pin="--pin" in sys.argv):
+        sys.exit(f"{living} mutants live")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The guards of the core, each of which the simulations must miss when it is taken away.
 
-Each mutant is a text that stands once in a module, and what it is replaced by. The seed is one at which the named
-simulation breaks without the guard; `hunt` finds such seeds, and runs each mutant on a copy of the sources.
+Each mutant is a text that stands once in a module, and what it is replaced by. `hunt` runs each
+mutant on a copy of the sources, and finds and pins the seeds at which the simulation breaks without the guard.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ class Mutant(Struct, frozen=True, kw_only=True):
     Attributes:
         guard: What is missing then.
         file: Its module, below `src`.
-        seed: Where the layer breaks without it.
-        needs: What the complaint must contain, so that it is caught for the right reason.
+        layer: The simulation that must break.
     """
 
     guard: str
@@ -31,8 +30,6 @@ class Mutant(Struct, frozen=True, kw_only=True):
     old: str
     new: str
     layer: Layer = "walk"
-    seed: int = -1
-    needs: str = ""
 
 
 MUTANTS = [

@@ -124,6 +124,7 @@ class Truth:
     asked_to_withdraw: int | None = None
     redrives: int = 0
     freed: int = 0
+    series_at: datetime = NOW
     give_up_at: datetime = NOW + AGE
     known_accepted: bool = False
     once_unknown: set[int] = field(default_factory=set)
@@ -196,7 +197,8 @@ class Truth:
         """Check that an unknown request is repeated where it is recognised."""
         last = doubtful[-1]
         first = next((one.started_at for one in stored.attempts if one.outcome is Verdict.UNKNOWN), last.start)
-        within = request.start < first + WINDOW
+        half = self.series_at + (self.give_up_at - self.series_at) / 2
+        within = request.start < min(first + WINDOW, half)
         refused = any(one.answer == "sender" and one.provider == "p1" for one in self.series())
         if self.setting.dedupes and last.provider == "p1" and within and not refused:
             must(request.provider == "p1", "I32: pinned to the provider that recognises the repeat")
@@ -323,6 +325,7 @@ class GatedProvider:
     async def send(self, send: Send) -> Outcome:
         request = Request(self.name, send.key, self._world.clock.now(), self._gate.name)
         try:
+            must(not self._world.worlds[self._gate.name].courier.stopping, "I37: a stopping worker calls nobody")
             self._world.truth.begins(request, self._world.stored)
         except BrokenError as error:
             self._world.broken = error  # the courier takes whatever is raised here for the provider's own bug
@@ -484,11 +487,12 @@ class OneEmail:
         if saved.reason is Reason.REDRIVEN:
             self.truth.redrives += 1
             self.truth.asked_to_withdraw = None
-            self.truth.give_up_at = self.clock.now() + AGE
+            self.truth.series_at = saved.updated_at
+            self.truth.give_up_at = saved.updated_at + AGE
             self.truth.freed += 1
         elif saved.reason is Reason.RESOLVED and saved.status is Status.RETRYING:
             self.truth.freed += 1
-            self.truth.give_up_at = self.clock.now() + AGE
+            self.truth.give_up_at = saved.updated_at + AGE
         elif saved.status is Status.CANCELLED:
             self.truth.withdrawn = True
 
