@@ -26,7 +26,7 @@ _LOCAL_OCTETS = 64  # RFC 5321 section 4.5.3.1.1
 _TEXT_LENGTH = 1024  # a name with every character escaped, and an address
 _SPECIALS = frozenset('()<>[]:;@\\,"')  # RFC 5322 section 3.2.3; the dot is common in names, so it may stand
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_PLAIN_LOCAL = re.compile(r"[a-zA-Z0-9_!#$%&'*+\-/=?^`{|}~]+(?:\.[a-zA-Z0-9_!#$%&'*+\-/=?^`{|}~]+)*")
+_ATOM = re.compile(r"[a-zA-Z0-9_!#$%&'*+\-/=?^`{|}~]+")
 _ALIKE = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN")
 _ONE = "must be one address, local@domain or Name <local@domain>; several are written as a list"
 
@@ -136,7 +136,7 @@ def _syntax(email: str) -> tuple[str, str]:
         ValueError: It is no address.
     """
     local, at, domain = email.rpartition("@")
-    if at and len(local) <= _LOCAL_OCTETS and _PLAIN_LOCAL.fullmatch(local):
+    if at and len(local) <= _LOCAL_OCTETS and all(map(_ATOM.fullmatch, local.split("."))):
         normal, ascii_domain = _domain(domain)
         if len(local) + max(len(normal.encode()), len(ascii_domain)) < _ADDRESS_OCTETS:
             return f"{local}@{normal}", ascii_domain
