@@ -1,0 +1,95 @@
+"""The way to one database: a client, its collections, and flights to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import pymongo
+
+from mailadapters.mongo.clock import MongoClock
+from mailadapters.mongo.coalescing import TOGETHER, Coalescer, Limits
+from mailadapters.mongo.faults import DRIVER, ONE_CALLS_ALONE, unavailable
+from mailadapters.mongo.schema import Client, Collections
+from mailcore.errors import StoreUnavailableError
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+PATIENCE: Final = 10.0
+"""Seconds for what nobody waits for with a connection open: lists, and messages that take long to carry."""
+
+Part = Callable[[Collections, Sequence[A]], Awaitable[Sequence[R | Exception]]]
+"""Performs calls of one kind together; answers each in its place, with a result or an error to raise."""
+
+
+class Access:
+    """The way to one database. Every error of the driver comes out as a StoreUnavailableError.
+
+    Args:
+        budget: Seconds in which a call has its answer.
+    """
+
+    def __init__(self, client: Client, database: str, clock: MongoClock, *, budget: float) -> None:
+        self._client = client
+        self._collections = Collections(client[database])
+        self._clock = clock
+        self._budget = budget
+        self._where = f"MongoDB database {database}"
+        self._coalescers: list[Coalescer[Any, Any]] = []
+        self._preparing = asyncio.Lock()
+        self._prepared = False
+        self._closed = False
+
+    def coalescer(self, name: str, part: Part[A, R], *, together: int = TOGETHER) -> Coalescer[A, R]:
+        """Return what performs calls of one kind in flights."""
+
+        async def perform(arguments: Sequence[A]) -> Sequence[R | Exception]:
+            with pymongo.timeout(self._budget):
+                return await part(await self._ready(), arguments)
+
+        limits = Limits(budget=self._budget, apart=ONE_CALLS_ALONE, together=together)
+        made = Coalescer(name, perform, limits)
+        self._coalescers.append(made)
+        return made
+
+    async def through(self, coalescer: Coalescer[A, R], argument: A) -> R:
+        """Have a call done in the next flight."""
+        try:
+            return await coalescer.ask(argument)
+        except DRIVER as error:
+            raise unavailable(error, self._where) from error
+
+    async def alone(self, act: Callable[[Collections], Awaitable[R]], *, budget: float = PATIENCE) -> R:
+        """Do something by itself.
+
+        Raises:
+            StoreUnavailableError: The server is not there, too slow or refuses; or the store is closed.
+        """
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
+        try:
+            with pymongo.timeout(budget):
+                return await act(await self._ready())
+        except DRIVER as error:
+            raise unavailable(error, self._where) from error
+
+    async def aclose(self) -> None:
+        """Finish what waits and let go of the connections."""
+        self._closed = True
+        for coalescer in self._coalescers:
+            await coalescer.aclose()
+        await self._clock.aclose()
+        await self._client.close()
+
+    async def _ready(self) -> Collections:
+        """Return the collections, once the server's time is known and the indexes are there."""
+        if not self._prepared:
+            async with self._preparing:
+                if not self._prepared:
+                    await self._clock.sample()
+                    await self._collections.prepare()
+                    self._clock.keep_sampling()
+                    self._prepared = True
+        return self._collections

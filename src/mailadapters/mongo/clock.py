@@ -1,0 +1,76 @@
+"""The server's time, which all its users share, whatever their own clocks say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from mailadapters.mongo.schema import Client
+from mailcore.errors import StoreUnavailableError
+
+SAMPLED_EVERY: Final = 30.0
+"""Seconds between samples."""
+PROMPT: Final = 1.0
+"""Seconds after which an answer says too little about what the time is now."""
+
+
+class MongoClock:
+    """The server's time, sampled every 30 s and advanced by the monotonic clock in between.
+
+    It is never ahead of the server, and behind by as much as an answer took. While the server does not answer it
+    goes on from the last sample: then there are no claims either. Before the first sample there is no time.
+    """
+
+    def __init__(self, client: Client, monotonic: Callable[[], float]) -> None:
+        self._client = client
+        self._monotonic = monotonic
+        self._sample: tuple[datetime, float] | None = None
+        self._sampling: asyncio.Task[None] | None = None
+
+    def now(self) -> datetime:
+        """Return the server's time.
+
+        Raises:
+            StoreUnavailableError: The server has not been reached yet.
+        """
+        if self._sample is None:
+            raise StoreUnavailableError("the store's server has not told its time yet, and no other clock will do")
+        then, at = self._sample
+        now = then + timedelta(seconds=self._monotonic() - at)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def monotonic(self) -> float:
+        return self._monotonic()
+
+    async def sample(self) -> None:
+        """Ask the server for its time; a slow answer counts only if there is none yet."""
+        asked = self._monotonic()
+        # `hello` is younger than the oldest servers that we talk to
+        answer = await self._client.admin.command("isMaster")
+        answered = self._monotonic()
+        if self._sample is None or answered - asked < PROMPT:
+            self._sample = answer["localTime"].replace(tzinfo=UTC), answered
+
+    def keep_sampling(self) -> None:
+        """Sample in the background from now on."""
+        if self._sampling is None:
+            self._sampling = asyncio.get_running_loop().create_task(self._keep_sampling())
+
+    async def aclose(self) -> None:
+        """Sample no more."""
+        if self._sampling is not None:
+            self._sampling.cancel()
+            await asyncio.gather(self._sampling, return_exceptions=True)
+
+    async def _keep_sampling(self) -> None:
+        """Sample for ever; while the server does not answer the last sample goes on counting."""
+        while True:
+            await asyncio.sleep(SAMPLED_EVERY)
+            with suppress(PyMongoError), pymongo.timeout(PROMPT):
+                await self.sample()

@@ -1,0 +1,123 @@
+"""Messages, each written once before its e-mail, under its e-mail's id.
+
+That id may be taken: by the very e-mail that holds it, by somebody who died before he added his e-mail, or by one
+who is about to. In the latter cases the newcomer writes his message under a name of his own, marks the other one as
+contested, and has his e-mail say where its message is; so whichever e-mail wins, its own message goes with it.
+
+A message beyond one document's size is several documents. (GridFS would do that too, but its unique index on the
+number of a part cannot be had on a collection that is sharded by a hashed `_id`.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pymongo.errors import BulkWriteError
+
+from mailadapters.documents import UnreadableError, message_from_bytes
+from mailadapters.mongo.faults import DUPLICATE_KEY
+from mailadapters.mongo.schema import Collection, Collections
+from mailadapters.mongo.shape import Document
+from mailcore.errors import EmailNotFoundError
+from mailcore.lifecycle import EmailId
+from mailcore.message import Message
+
+PART: Final = 12 * 1024 * 1024
+"""Bytes of a message in one document, which may have 16 MiB."""
+
+
+def part_id(content_id: str, number: int) -> str:
+    """Return the name of a part; the first has the content's own."""
+    return f"{content_id}#{number}" if number else content_id
+
+
+def documents(content_id: str, octets: bytes) -> list[Document]:
+    """Return the documents of a message: the last parts first, so that where the first is the others are."""
+    count = max(1, -(-len(octets) // PART))
+    parts: list[Document] = [
+        {"_id": part_id(content_id, number), "doc": octets[number * PART : (number + 1) * PART]}
+        for number in range(count)
+    ]
+    if count > 1:
+        parts[0]["parts"] = count
+    return parts[::-1]
+
+
+async def inserted(collection: Collection, new: Sequence[Document]) -> set[str]:
+    """Insert documents; return the ids that were taken.
+
+    Raises:
+        BulkWriteError: Something else was wrong with one of them, or most of the replica set did not confirm.
+    """
+    try:
+        await collection.insert_many(new, ordered=False)
+    except BulkWriteError as error:
+        wrong = error.details["writeErrors"]
+        if error.details.get("writeConcernErrors") or any(one["code"] != DUPLICATE_KEY for one in wrong):
+            raise
+        return {new[one["index"]]["_id"] for one in wrong}
+    return set()
+
+
+async def put(contents: Collection, octets: Mapping[str, bytes]) -> set[str]:
+    """Write messages by their names; return the names that were taken, if only in a part."""
+    parts = {content_id: documents(content_id, some) for content_id, some in octets.items()}
+    taken = await inserted(contents, [document for some in parts.values() for document in some])
+    return {content_id for content_id, some in parts.items() if not taken.isdisjoint(one["_id"] for one in some)}
+
+
+async def contest(contents: Collection, content_ids: Sequence[str]) -> None:
+    """Mark messages as perhaps not those of the e-mails whose ids they have."""
+    await contents.update_many({"_id": {"$in": list(content_ids)}}, {"$set": {"contested": True}})
+
+
+async def remove(contents: Collection, octets: Mapping[str, bytes]) -> None:
+    """Take back messages whose e-mails turned out to be there already."""
+    ids = [one["_id"] for content_id, some in octets.items() for one in documents(content_id, some)]
+    await contents.delete_many({"_id": {"$in": ids}})
+
+
+async def content_all(collections: Collections, email_ids: Sequence[EmailId]) -> Sequence[Message | Exception]:
+    """Return messages by their e-mails' ids."""
+    heads = await _heads(collections.contents, email_ids)
+    doubtful = [one for one in set(email_ids) if one not in heads or heads[one].get("contested")]
+    if doubtful:
+        heads |= await _named(collections, doubtful)
+    whole = {email_id: await _whole(collections.contents, head) for email_id, head in heads.items()}
+    return [_read(whole[one]) if one in whole else EmailNotFoundError(f"no content of {one}") for one in email_ids]
+
+
+async def _heads(contents: Collection, content_ids: Sequence[str]) -> dict[str, Document]:
+    """Return the first documents of messages."""
+    ids = list(set(content_ids))
+    found = contents.find({"_id": {"$in": ids}}, batch_size=len(ids) + 1)
+    return {head["_id"]: head async for head in found}
+
+
+async def _named(collections: Collections, email_ids: Sequence[EmailId]) -> dict[EmailId, Document]:
+    """Return the first documents of messages that their e-mails name."""
+    holders = collections.emails.find({"_id": {"$in": list(email_ids)}, "content": {"$exists": True}}, {"content": 1})
+    names = {holder["content"]: holder["_id"] async for holder in holders}
+    heads = await _heads(collections.contents, list(names)) if names else {}
+    return {names[content_id]: head for content_id, head in heads.items()}
+
+
+async def _whole(contents: Collection, head: Document) -> bytes | None:
+    """Return all of a message; None if a part is gone."""
+    if "parts" not in head:
+        octets: bytes = head["doc"]
+        return octets
+    ids = [part_id(head["_id"], number) for number in range(1, head["parts"])]
+    tail = {part["_id"]: part["doc"] async for part in contents.find({"_id": {"$in": ids}})}
+    return b"".join([head["doc"], *(tail[one] for one in ids)]) if len(tail) == len(ids) else None
+
+
+def _read(octets: bytes | None) -> Message | Exception:
+    """Return a message, or why it cannot be read."""
+    if octets is None:
+        return EmailNotFoundError("a part of this content is gone")
+    try:
+        return message_from_bytes(octets)
+    except UnreadableError as error:
+        return error

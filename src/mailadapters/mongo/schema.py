@@ -1,0 +1,54 @@
+"""The collections and their indexes.
+
+emails: one small document for each e-mail, changed by every save; shape.py says what is in it.
+contents: the messages, written once, before their e-mail.
+health: what all processes know of the providers.
+
+Nothing is unique but `_id`, and there are no transactions, change streams, pipeline updates, partial or TTL indexes:
+every collection can be sharded by a hashed `_id` without any other change. Lists have an index for their order and
+one for each of the rare things that operators look for; any other filter is looked for newest first.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pymongo import ASCENDING, AsyncMongoClient, DeleteMany, DeleteOne, IndexModel, InsertOne, ReplaceOne, UpdateMany
+from pymongo import UpdateOne as _UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
+
+from mailadapters.mongo.shape import LISTED, SPARSE
+
+Client = AsyncMongoClient[dict[str, Any]]
+Collection = AsyncCollection[dict[str, Any]]
+Database = AsyncDatabase[dict[str, Any]]
+UpdateOne = _UpdateOne
+Write = InsertOne[dict[str, Any]] | DeleteOne | DeleteMany | ReplaceOne[dict[str, Any]] | _UpdateOne | UpdateMany
+
+CONFIRMED: Final = ReadConcern("majority")
+"""For telling after a lost answer whether a write happened: what could still be rolled back does not count."""
+
+INDEXES: Final = (
+    IndexModel([(LISTED, ASCENDING)], name=LISTED),
+    *(IndexModel([(field, ASCENDING)], name=field, sparse=True) for field in SPARSE),
+)
+
+
+class Collections:
+    """The collections of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.emails: Collection = database["emails"]
+        self.contents: Collection = database["contents"]
+        self.health: Collection = database["health"]
+
+    @property
+    def emails_confirmed(self) -> Collection:
+        """The e-mails as no failover of servers can take them back."""
+        return self.emails.with_options(read_concern=CONFIRMED)
+
+    async def prepare(self) -> None:
+        """Make the indexes that are not there; quick where they are."""
+        await self.emails.create_indexes(list(INDEXES))

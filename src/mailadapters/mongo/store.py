@@ -1,0 +1,131 @@
+"""The store for many machines: all of mailcore's truth in one MongoDB database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place
+from mailadapters.mongo.access import Access
+from mailadapters.mongo.clock import MongoClock
+from mailadapters.mongo.coalescing import Coalescer
+from mailadapters.mongo.contents import content_all
+from mailadapters.mongo.listing import Found, count, find
+from mailadapters.mongo.provider_health import MongoHealth
+from mailadapters.mongo.reading import get_all
+from mailadapters.mongo.schema import Collections
+from mailadapters.mongo.shape import listed
+from mailadapters.mongo.taking import Take, take
+from mailadapters.mongo.writing import New, Next, add_all, save_all
+from mailcore.lifecycle import Email, EmailId
+from mailcore.message import Message
+from mailcore.ports import Added, Due, Page, Query
+
+LARGE: Final = 1024 * 1024
+"""Bytes of a message from which on it is carried by itself, so that others need not wait for it."""
+CONTENTS_TOGETHER: Final = 32
+"""So many messages are read in one flight; each may be large."""
+
+
+class MongoStore:
+    """An EmailStore in one MongoDB database, for any number of processes on any number of machines.
+
+    Calls that come at the same time share a round trip; a call that was cancelled before it left is skipped, later
+    it may have happened. What has been answered is in the journals of most of the replica set.
+
+    A list with a filter that has no index is looked for newest first and takes as long as the way to what it finds.
+
+    Attributes:
+        clock: The server's time.
+        health: What all processes on this database know of the providers.
+        unreadable: How often a document that this release does not understand was passed over or refused.
+    """
+
+    def __init__(self, access: Access, health: MongoHealth, clock: MongoClock, new_token: Callable[[], str]) -> None:
+        self._access = access
+        self._new_token = new_token
+        self._adds: Coalescer[New, Added] = access.coalescer("store's adding", add_all)
+        self._saves: Coalescer[Next, None] = access.coalescer("store's saving", save_all)
+        self._gets: Coalescer[EmailId, Email] = access.coalescer("store's reading", get_all)
+        self._contents: Coalescer[EmailId, Message] = access.coalescer(
+            "store's reading of contents", content_all, together=CONTENTS_TOGETHER
+        )
+        self.health = health
+        self.clock = clock
+        self.unreadable = 0
+
+    async def open(self) -> None:
+        """Reach the server now, so that its time is known and what is wrong shows.
+
+        Raises:
+            StoreUnavailableError: It cannot be reached or used.
+        """
+        await self._access.alone(_look)
+
+    async def add(self, email: Email, message: Message) -> Added:
+        new = New(email, message_bytes(message), self._new_token())
+        if len(new.content) < LARGE:
+            return await self._access.through(self._adds, new)
+        (added,) = await self._access.alone(lambda to: add_all(to, [new]))
+        if isinstance(added, Exception):
+            raise added
+        return added
+
+    async def get(self, email_id: EmailId, /) -> Email:
+        try:
+            return await self._access.through(self._gets, email_id)
+        except UnreadableError:
+            self.unreadable += 1
+            raise
+
+    async def content(self, email_id: EmailId, /) -> Message:
+        try:
+            return await self._access.through(self._contents, email_id)
+        except UnreadableError:
+            self.unreadable += 1
+            raise
+
+    async def save(self, email: Email) -> None:
+        await self._access.through(self._saves, Next(email, self._new_token()))
+
+    async def take_due(self, now: datetime, due: Due) -> Sequence[EmailId]:
+        wanted = Take(due, now, self._new_token())
+        taken = await self._access.alone(lambda to: take(to.emails, wanted))
+        self.unreadable += taken.unreadable
+        return taken.ids
+
+    async def list(self, query: Query, *, after: str | None, limit: int) -> Page:
+        behind = listed(*place(after)) if after is not None else None
+        emails: list[Email] = []
+        while len(emails) <= limit:
+            found = await self._found(query, behind, limit + 1 - len(emails))
+            emails += found.emails
+            behind = found.after
+            if behind is None:
+                break
+        return Page(emails=tuple(emails[:limit]), after=_cursor(emails, limit))
+
+    async def count(self, query: Query) -> int:
+        return await self._access.alone(lambda to: count(to.emails, query))
+
+    async def aclose(self) -> None:
+        await self._access.aclose()
+
+    async def _found(self, query: Query, behind: str | None, limit: int) -> Found:
+        """Look through one span of a list."""
+        found = await self._access.alone(lambda to: find(to.emails, query, behind, limit))
+        self.unreadable += found.unreadable
+        return found
+
+
+def _cursor(emails: Sequence[Email], limit: int) -> str | None:
+    """Return where the next page begins, if more was found than fits this one."""
+    if len(emails) <= limit:
+        return None
+    last = emails[limit - 1]
+    return cursor(millis(last.created_at), last.id)
+
+
+async def _look(collections: Collections) -> None:
+    """Do nothing, once the server has been reached."""
