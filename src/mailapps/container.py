@@ -20,7 +20,7 @@ from dependency_injector import containers, providers
 from mailadapters import system
 from mailapps.api.config import ApiConfig
 from mailapps.settings import Settings, Table
-from mailcore.assembly import Assembled, SharesHealth, Tuning, assembled, author, configured, found
+from mailcore.assembly import Assembled, HasClock, SharesHealth, Tuning, assembled, author, configured, found
 from mailcore.engine import Pace
 from mailcore.errors import EmailNotFoundError, SettingsError
 from mailcore.plan import Rules
@@ -101,6 +101,11 @@ def _by_url(group: str, url: str) -> object:
     return cast("Callable[[str], object]", found(group, url.partition(":")[0]))(url)
 
 
+def _clock(store: EmailStore) -> Clock:
+    """Return the clock by which all processes on this store go."""
+    return store.clock if isinstance(store, HasClock) else system.new_clock()
+
+
 def _health(store: EmailStore) -> ProviderHealth:
     """Return the providers' health that all processes on this store share."""
     if not isinstance(store, SharesHealth):
@@ -175,9 +180,9 @@ class Container(containers.DeclarativeContainer):
     role: providers.Dependency[Role] = providers.Dependency(instance_of=Role)
     watch = providers.Object(look_away)
 
-    clock = providers.Singleton(system.new_clock)
     stop = providers.Singleton(asyncio.Event)
     store = providers.Singleton(_store, settings)
+    clock = providers.Singleton(_clock, store)
     queue = providers.Singleton(_queue, settings)
     health = providers.Singleton(_health, store)
     connected = providers.Singleton(_connected, settings, clock)

@@ -66,6 +66,24 @@ class SharesHealth(Protocol):
 
 
 @runtime_checkable
+class HasClock(Protocol):
+    """A store whose server has a time, by which then all go that use it, whatever their own clocks say."""
+
+    @property
+    def clock(self) -> Clock:
+        """The server's time. Until the store has been opened `now` raises StoreUnavailableError."""
+        ...
+
+    async def open(self) -> None:
+        """Reach the server.
+
+        Raises:
+            StoreUnavailableError: It cannot be reached.
+        """
+        ...
+
+
+@runtime_checkable
 class DeliversHere(Protocol):
     """A queue of this process alone, that hands its wake-ups straight to the engine."""
 
@@ -173,6 +191,8 @@ async def open(  # noqa: A001 - `mailcore.open` reads like the built-in that it 
     tuning = tuning or Tuning()
     async with AsyncExitStack() as stack:
         ports = _ports(stack, (store, queue), providers, tuning.watch)
+        if isinstance(ports.store, HasClock):
+            await ports.store.open()
         parts = assembled(ports, tuning, author(default_from))
         if run == "all":
             await stack.enter_async_context(running(parts.engine))
@@ -224,8 +244,8 @@ def _ports(
         return part
 
     system = cast("System", found("mailcore.systems", "default"))
-    clock = system.new_clock()
     store = opened(cast("EmailStore", _by_url("mailcore.stores", urls[0])))
+    clock = store.clock if isinstance(store, HasClock) else system.new_clock()
     queue = opened(cast("WakeUpQueue", _by_url("mailcore.queues", urls[1])))
     shared = next((part for part in (queue, store) if isinstance(part, SharesHealth)), None)
     if shared is None:
