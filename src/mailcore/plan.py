@@ -214,7 +214,7 @@ def _pinned_to(email: Email, providers: Sequence[ProviderView], now: datetime) -
 
     The pin ends with the provider's window, and at half the lane's age so that another still gets a chance.
     """
-    doubtful = [one for one in email.attempts if one.key == email.key and one.outcome is Verdict.UNKNOWN]
+    doubtful = [one for one in email.attempts if one.outcome is Verdict.UNKNOWN and one.key == email.key]
     if not doubtful or now >= email.series_at + (email.give_up_at - email.series_at) / 2:
         return None
     first = next(one for one in doubtful if one.provider == doubtful[-1].provider)
