@@ -1,11 +1,11 @@
 """Delivery in virtual time through a made-up internet, by the very decisions that deliver real mail.
 
 One seed gives one run: no clock, no network and no waiting. `CATALOGUE` has the scenarios, `CONTESTANTS` who is
-compared in them, `played` the figures of one against the other over many seeds.
+compared in them, `played` the figures of one of them in one of those over many seeds.
 """
 
 from mailcore.simulation.catalogue import CATALOGUE, PAIR
-from mailcore.simulation.contest import CONTESTANTS, SEEDS, played, rules_of
+from mailcore.simulation.contest import CONTESTANTS, SEEDS, Match, all_played, played, rules_of
 from mailcore.simulation.delivery import delivered
 from mailcore.simulation.figures import Figures, averaged, figures_of
 from mailcore.simulation.internet import MadeUp, Spell
@@ -18,10 +18,12 @@ __all__ = [
     "SEEDS",
     "Figures",
     "MadeUp",
+    "Match",
     "Scenario",
     "Spell",
     "Stream",
     "Watch",
+    "all_played",
     "averaged",
     "delivered",
     "figures_of",

@@ -26,6 +26,9 @@ MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
 CALM: Final = 30 * SECOND
 """How long all is well before the trouble."""
+SEVERAL: Final = 3
+COPY_AGE: Final = timedelta(milliseconds=250)
+"""How old a process's copy of what all know of the providers may be."""
 
 Build = Callable[[Sequence[MadeUp]], Scenario]
 """Makes a scenario for these providers, one or more."""
@@ -37,6 +40,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
     Attributes:
         spells: Counted from the beginning of the trouble.
         everybody: It befalls all providers, not only the first.
+        workers: How many processes deliver; several see a copy of the shared health that is up to 250 ms old.
         settling: How long it is measured every second where new mail would go.
         after: How long the return to normal is watched.
     """
@@ -45,6 +49,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
     says: str
     spells: tuple[Spell, ...] = ()
     everybody: bool = False
+    workers: int = 1
     lasts: timedelta = 5 * MINUTE
     settling: timedelta = timedelta()
     after: timedelta = timedelta()
@@ -63,6 +68,8 @@ class Trouble(Struct, frozen=True, kw_only=True):
             streams=(Stream(per_second=per_second),),
             watch=Watch(provider=first, begins=CALM, ends=ends, settling=self.settling, after=self.after),
             lasts=ends + self.after,
+            workers=self.workers,
+            copy_age=COPY_AGE if self.workers > 1 else timedelta(),
         )
 
 
@@ -81,8 +88,9 @@ BROWN_OUT: Final = Trouble(
 )
 OUTAGE: Final = Trouble(
     name="outage",
-    says="The first provider fails all of its mail for 3 minutes.",
+    says="The first provider fails all of its mail for 3 minutes; three processes deliver.",
     spells=(spell(0 * SECOND, 3 * MINUTE),),
+    workers=SEVERAL,
     lasts=3 * MINUTE,
     settling=MINUTE,
     after=20 * SECOND,
@@ -102,6 +110,7 @@ THROTTLED: Final = Trouble(
     name="throttled",
     says="The first provider answers 429 with Retry-After: 60 for a minute.",
     spells=(Spell(begins=0 * SECOND, ends=MINUTE, how=Failing.THROTTLED, retry_after=MINUTE),),
+    workers=SEVERAL,
     lasts=MINUTE,
     settling=MINUTE,
     after=5 * SECOND,
@@ -126,8 +135,8 @@ def paced(providers: Sequence[MadeUp], *, parked: int = 3000) -> Scenario:
         streams=(Stream(parked=parked),),
         watch=Watch(provider=slow.name, begins=timedelta(), ends=lasts),
         lasts=lasts,
-        workers=3,
-        copy_age=SECOND / 4,
+        workers=SEVERAL,
+        copy_age=COPY_AGE,
     )
 
 
@@ -139,7 +148,7 @@ def long_outage(per_hour: float, providers: Sequence[MadeUp]) -> Scenario:
         name=f"long outage {per_hour:g}/h",
         says="All providers fail everything for 6 hours.",
         providers=tuple(replace(one, spells=dead) for one in providers),
-        streams=(Stream(per_second=per_hour / 3600),),
+        streams=(Stream(per_second=per_hour / 3600, ends=ends),),
         watch=Watch(provider=providers[0].name, begins=begins, ends=ends),
         lasts=ends + 10 * MINUTE,
     )
@@ -147,17 +156,17 @@ def long_outage(per_hour: float, providers: Sequence[MadeUp]) -> Scenario:
 
 CATALOGUE: Final[Mapping[str, Build]] = MappingProxyType(
     {
-        "brown-out 20/s": partial(BROWN_OUT.at, 20),
+        "brown-out 20/s": partial(BROWN_OUT.at, 20, lasts=3 * MINUTE),
         "brown-out 2/s": partial(BROWN_OUT.at, 2),
         "brown-out 0.2/s": partial(BROWN_OUT.at, 0.2),
         "outage 20/s": partial(OUTAGE.at, 20),
-        "healthy 20/s": partial(HEALTHY.at, 20, lasts=2 * MINUTE),
+        "healthy 20/s": partial(HEALTHY.at, 20, lasts=MINUTE),
         "healthy 2/s": partial(HEALTHY.at, 2, lasts=10 * MINUTE),
         "healthy 0.2/s": partial(HEALTHY.at, 0.2, lasts=HOUR),
         "flapping 20/s": partial(FLAPPING.at, 20, lasts=2 * MINUTE),
         "flapping 2/s": partial(FLAPPING.at, 2),
         "flapping 0.2/s": partial(FLAPPING.at, 0.2),
-        "all brown 20/s": partial(ALL_BROWN.at, 20, lasts=MINUTE),
+        "all brown 2/s": partial(ALL_BROWN.at, 2),
         "throttled 20/s": partial(THROTTLED.at, 20),
         "newcomer 5/s": newcomer,
         "paced": paced,

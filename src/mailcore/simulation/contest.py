@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from datetime import datetime
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from mailcore.breaker import BreakerRules
@@ -56,7 +58,26 @@ def oracle(providers: Sequence[MadeUp]) -> Strategy:
     return choose
 
 
-def played(scenario: Scenario, contestant: str, seeds: Sequence[int], rules: Rules | None = None) -> Figures:
-    """Return how a contestant fares in a scenario, averaged over the seeds."""
-    by = rules_of(contestant, scenario, rules or Rules())
-    return averaged([figures_of(scenario, delivered(scenario, by, seed)) for seed in seeds])
+class Match(Struct, frozen=True, kw_only=True):
+    """A contestant in a scenario."""
+
+    scenario: Scenario
+    contestant: str = "preferred_band"
+    rules: Rules = Rules()
+
+
+def run(match: Match, seed: int) -> Figures:
+    """Return how a contestant fares in one made-up world."""
+    by = rules_of(match.contestant, match.scenario, match.rules)
+    return figures_of(match.scenario, delivered(match.scenario, by, seed))
+
+
+def played(match: Match, seeds: int = SEEDS) -> Figures:
+    """Return how a contestant fares on average over so many made-up worlds."""
+    return averaged([run(match, seed) for seed in range(seeds)])
+
+
+def all_played(matches: Sequence[Match], seeds: int, executor: Executor) -> Iterator[Figures]:
+    """Return the same for many matches, in their order, each as soon as it is known; played by other processes."""
+    begun = [[executor.submit(run, match, seed) for seed in range(seeds)] for match in matches]
+    return (averaged([future.result() for future in runs]) for runs in begun)

@@ -24,6 +24,8 @@ from mailcore.validation import checked
 
 EVERY = timedelta(seconds=1)
 """How often the watched provider's share is measured."""
+EPILOGUE = timedelta(minutes=1)
+"""How long what is under way may go on when no more mail arrives."""
 GRID = tuple((number + 0.5) / 20 for number in range(20))
 """The draws for which it is asked where a new e-mail would go."""
 
@@ -37,7 +39,7 @@ def delivered(scenario: Scenario, rules: Rules, seed: int) -> Chronicle:
     for stream in scenario.streams:
         _begin(world, stream)
     _measure(world, workers[0])
-    world.run(moment(scenario.lasts))
+    world.run(moment(scenario.lasts + EPILOGUE))
     world.chronicle.health = world.health
     return world.chronicle
 

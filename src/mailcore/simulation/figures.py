@@ -84,7 +84,7 @@ def figures_of(scenario: Scenario, seen: Chronicle) -> Figures:
 
 
 def averaged(runs: Sequence[Figures]) -> Figures:
-    """Return the figures over many seeds: medians of the times, the worst of `hits` and `late_s`, means of the others."""
+    """Return the figures over many seeds: medians of `gone_s` and `back_s`, the worst `hits` and `late_s`, or means."""
     return Figures(**{name: _summed(name)([getattr(run, name) for run in runs]) for name in Figures.__struct_fields__})
 
 

@@ -107,16 +107,18 @@ class Internet:
             name: The provider.
             now: Virtual time.
             draws: Two uniform draws from [0, 1): whether it fails, and how long it takes.
-            poison: The message is one that no provider will ever take.
+            poison: The message is one that no provider will ever take, and each says so whatever its trouble.
         """
         provider = next(one for one in self.providers if one.name == name)
         spell = provider.spell(now)
         latency = (spell or provider).latency * (0.5 + draws[1])
         if self._is_over(provider, now):
             return Answer(_throttled(_SECOND), latency)
+        if poison:
+            return Answer(_REJECTED, latency)
         if draws[0] < (spell.share if spell else provider.errors):
             return Answer(_failure(spell), latency)
-        return Answer(_REJECTED if poison else _ACCEPTED, latency)
+        return Answer(_ACCEPTED, latency)
 
     def _is_over(self, provider: MadeUp, now: datetime) -> bool:
         """Return whether this start is one more than the provider takes in any second; if not, note it."""

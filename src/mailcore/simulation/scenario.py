@@ -51,7 +51,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
 
     Attributes:
         says: One line for people.
-        lasts: When no more mail arrives and everything stops.
+        lasts: When no more mail arrives; a minute later everything stops.
         workers: How many processes deliver.
         copy_age: How old a process's copy of the shared health may be; zero if it is always current.
         pace: How much each process does at once, and how often it looks for due e-mails.
