@@ -39,6 +39,7 @@ from mailcore.ports import (
 )
 from mailcore.records import Records
 from mailcore.roster import Roster
+from mailcore.waking import woken
 
 Run = Literal["all", "submit"]
 """`all` sends from this process; `submit` leaves that to workers elsewhere."""
@@ -196,6 +197,7 @@ async def open(  # noqa: A001 - `mailcore.open` reads like the built-in that it 
         parts = assembled(ports, tuning, author(default_from))
         if run == "all":
             await stack.enter_async_context(running(parts.engine))
+            await stack.enter_async_context(woken(parts.engine))
         yield parts.mailer
 
 
