@@ -79,3 +79,17 @@ def tests(session: nox.Session) -> None:
     """Run the tests; what follows `--` goes to pytest."""
     session.install("-e", EVERYTHING, *group("test"))
     session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Take every guard of the core away in turn and search for what breaks; `-- --pin` keeps the seeds."""
+    session.install("-e", EVERYTHING, *group("test"))
+    session.run("python", "-m", "tests.dst.hunt", *session.posargs)
+
+
+@nox.session
+def dst(session: nox.Session) -> None:
+    """Run the simulations over many seeds: `-- 10000` walks and a tenth as many worlds."""
+    session.install("-e", EVERYTHING, *group("test"))
+    session.run("python", "-m", "tests.dst.many", *(session.posargs or ["10000"]))

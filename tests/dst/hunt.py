@@ -63,7 +63,7 @@ def complaint(mutant: Mutant, seeds: range) -> str:
 
 def broken_at(layer: str, seeds: range) -> str:
     """Return the first seed at which a layer breaks, and how; empty if it holds."""
-    layers: dict[str, Any] = {"walk": _walk}
+    layers: dict[str, Any] = {"walk": _walk, "world": _world}
     for seed in seeds:
         try:
             layers[layer](seed)
@@ -78,6 +78,14 @@ def _walk(seed: int) -> None:
     from tests.dst.one_email import walk
 
     walk(draws(seed))
+
+
+def _world(seed: int) -> None:
+    """Let a whole world live."""
+    from mailcore.testing import draws
+    from tests.dst.world import live
+
+    live(draws(seed))
 
 
 def search(*, pin: bool) -> int:

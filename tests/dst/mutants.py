@@ -13,7 +13,7 @@ from msgspec import Struct
 
 SOURCES = Path(__file__).parents[2] / "src"
 
-Layer = Literal["walk", "world", "crashes"]
+Layer = Literal["walk", "world"]
 
 
 class Mutant(Struct, frozen=True, kw_only=True):
@@ -230,5 +230,26 @@ MUTANTS = [
         file="mailcore/courier.py",
         old="if late or self.stopping:",
         new="if late:",
+    ),
+    Mutant(
+        guard="a lease is left alone, among many",
+        file="mailcore/plan.py",
+        old="if attempt is None or email.lease_until is None or email.lease_until > now:",
+        new="if attempt is None or email.lease_until is None:",
+        layer="world",
+    ),
+    Mutant(
+        guard="what is sent twice is recorded, among many",
+        file="mailcore/lifecycle.py",
+        old="after_unknown = email.possibly_sent and not attempt.deduped",
+        new="after_unknown = email.possibly_sent and attempt.n > 10**6",
+        layer="world",
+    ),
+    Mutant(
+        guard="what nobody wakes up is found in the store",
+        file="mailcore/engine.py",
+        old="            if self.free and self._now() >= self._look_at:\n                await self._refill()\n",
+        new="",
+        layer="world",
     ),
 ]
