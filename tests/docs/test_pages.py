@@ -1,0 +1,46 @@
+"""The shelves of the documentation: every page can be found, and speaks of what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+SHELVES = ("tutorial", "how-to", "reference", "explanation")
+PAGES = sorted(page for shelf in SHELVES for page in (DOCS / shelf).glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_page_is_on_the_index(page: Path) -> None:
+    """A page that the index does not name is found by nobody."""
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+
+    assert f"]({page.relative_to(DOCS)})" in index, "give the page a line in docs/index.md"
+
+
+@pytest.mark.parametrize("package", ["mailcore", "mailadapters", "mailapps"])
+def test_the_architecture_names_files_that_are_there(package: str) -> None:
+    """Whoever looks for a module finds it where the page says."""
+    page = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    [table] = re.findall(rf"^\| in `src/{package}` \| holds \|\n(.*?)(?:\n\n|\Z)", page, flags=re.MULTILINE | re.DOTALL)
+    named = [name for row in table.splitlines()[1:] for name in re.findall(r"`([\w/.]+)`", row.split("|")[1])]
+
+    missing = [name for name in named if not (ROOT / "src" / package / name).exists()]
+
+    assert named
+    assert missing == []
+
+
+def test_the_promise_is_told_everywhere_in_the_same_words() -> None:
+    """The README and the explanation promise the same, no more and no less."""
+    said = {_promise(ROOT / "README.md"), _promise(DOCS / "explanation" / "delivery-semantics.md")}
+
+    assert len(said) == 1
+    assert all(said)
+
+
+def _promise(page: Path) -> str:
+    """Return the paragraph below the heading, whatever its line breaks."""
+    below = page.read_text(encoding="utf-8").partition("## The promise\n\n")[2]
+    return " ".join(below.partition("\n\n")[0].split())
