@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import count
 
 import redis.asyncio
+from tests.servers.running import Server
 
 from mailadapters.redis_connection import Reach, RedisPlace, client, place_of
 from mailadapters.redis_health import RedisHealth
 from mailcore.testing import ManualClock
-from tests.servers.running import Server
 
 _numbers = count(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -13,6 +14,7 @@ from pymongo.errors import PyMongoError
 from mailadapters.mongo.access import Access
 from mailadapters.mongo.clock import MongoClock
 from mailadapters.mongo.provider_health import MongoHealth
+from mailadapters.mongo.schema import Client
 from mailadapters.mongo.store import MongoStore
 from mailadapters.system import SystemClock, new_token
 from mailcore.errors import SettingsError
@@ -26,6 +28,7 @@ REQUIRED: Final[Mapping[str, Any]] = {"w": "majority", "journal": True, "retryWr
 USUAL: Final[Mapping[str, Any]] = {
     "timeoutMS": BUDGET_MS,
     "connectTimeoutMS": BUDGET_MS,
+    "serverSelectionTimeoutMS": BUDGET_MS,
     "maxPoolSize": 32,
     "appname": "mailcore",
 }
@@ -49,16 +52,24 @@ def open_store(url: str, **options: Any) -> MongoStore:
     said = {name.lower(): value for name, value in parse_qsl(parts.query)}
     _must_be_durable(said)
     usual = {name: value for name, value in USUAL.items() if name.lower() not in said}
+    return _store(_client(url, {**usual, **REQUIRED, **options}), database)
+
+
+def _client(url: str, options: Mapping[str, Any]) -> Client:
+    """Return the driver's client.
+
+    Raises:
+        SettingsError: It does not take the URL, or an option in it.
+    """
     try:
-        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            url, tz_aware=True, **{**usual, **REQUIRED, **options}
-        )
-    except (PyMongoError, BSONError, ValueError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # options that the driver does not know
+            return AsyncMongoClient(url, tz_aware=True, **options)
+    except (PyMongoError, BSONError, UserWarning, ValueError, TypeError) as error:
         raise SettingsError(f"store: the driver refuses the URL: {error}") from error
-    return _store(client, database)
 
 
-def _store(client: AsyncMongoClient[dict[str, Any]], database: str) -> MongoStore:
+def _store(client: Client, database: str) -> MongoStore:
     """Return the store on a client."""
     monotonic = SystemClock().monotonic
     clock = MongoClock(client, monotonic)

@@ -17,8 +17,8 @@ from mailcore.errors import StoreUnavailableError
 A = TypeVar("A")
 R = TypeVar("R")
 
-PATIENCE: Final = 10.0
-"""Seconds for what nobody waits for with a connection open: lists, and messages that take long to carry."""
+PATIENCE: Final = 5.0
+"""Seconds for what may take its time: lists that have no index, and messages that are long to carry."""
 
 Part = Callable[[Collections, Sequence[A]], Awaitable[Sequence[R | Exception]]]
 """Performs calls of one kind together; answers each in its place, with a result or an error to raise."""
@@ -61,8 +61,11 @@ class Access:
         except DRIVER as error:
             raise unavailable(error, self._where) from error
 
-    async def alone(self, act: Callable[[Collections], Awaitable[R]], *, budget: float = PATIENCE) -> R:
+    async def alone(self, act: Callable[[Collections], Awaitable[R]], *, patient: bool = False) -> R:
         """Do something by itself.
+
+        Args:
+            patient: It may take its time.
 
         Raises:
             StoreUnavailableError: The server is not there, too slow or refuses; or the store is closed.
@@ -70,7 +73,7 @@ class Access:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
         try:
-            with pymongo.timeout(budget):
+            with pymongo.timeout(max(self._budget, PATIENCE) if patient else self._budget):
                 return await act(await self._ready())
         except DRIVER as error:
             raise unavailable(error, self._where) from error

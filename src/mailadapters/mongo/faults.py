@@ -5,12 +5,10 @@ Their texts are left out where they may repeat a document or a filter, for that 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-import pymongo
 from bson import errors as bson_errors
 from pymongo import errors
 
@@ -92,13 +90,3 @@ def unavailable(error: Exception, where: str) -> StoreUnavailableError:
     elif isinstance(error, errors.ConnectionFailure):
         detail += f": {str(error)[:300]}"
     return StoreUnavailableError(f"{where}: {why} ({detail})")
-
-
-@contextmanager
-def within(seconds: float, where: str) -> Generator[None]:
-    """Give the driver so many seconds for all that is done here; what it raises is a StoreUnavailableError."""
-    try:
-        with pymongo.timeout(seconds):
-            yield
-    except DRIVER as error:
-        raise unavailable(error, where) from error

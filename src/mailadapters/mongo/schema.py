@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pymongo import ASCENDING, AsyncMongoClient, DeleteMany, DeleteOne, IndexModel, InsertOne, ReplaceOne, UpdateMany
-from pymongo import UpdateOne as _UpdateOne
+from pymongo import ASCENDING, AsyncMongoClient, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
@@ -24,8 +23,6 @@ from mailadapters.mongo.shape import LISTED, SPARSE
 Client = AsyncMongoClient[dict[str, Any]]
 Collection = AsyncCollection[dict[str, Any]]
 Database = AsyncDatabase[dict[str, Any]]
-UpdateOne = _UpdateOne
-Write = InsertOne[dict[str, Any]] | DeleteOne | DeleteMany | ReplaceOne[dict[str, Any]] | _UpdateOne | UpdateMany
 
 CONFIRMED: Final = ReadConcern("majority")
 """For telling after a lost answer whether a write happened: what could still be rolled back does not count."""

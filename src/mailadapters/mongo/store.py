@@ -17,7 +17,7 @@ from mailadapters.mongo.reading import get_all
 from mailadapters.mongo.schema import Collections
 from mailadapters.mongo.shape import listed
 from mailadapters.mongo.taking import Take, take
-from mailadapters.mongo.writing import New, Next, add_all, save_all
+from mailadapters.mongo.writing import New, Next, add_all, new, next_version, save_all
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
 from mailcore.ports import Added, Due, Page, Query
@@ -64,10 +64,10 @@ class MongoStore:
         await self._access.alone(_look)
 
     async def add(self, email: Email, message: Message) -> Added:
-        new = New(email, message_bytes(message), self._new_token())
-        if len(new.content) < LARGE:
-            return await self._access.through(self._adds, new)
-        (added,) = await self._access.alone(lambda to: add_all(to, [new]))
+        addition = new(email, message_bytes(message), self._new_token())
+        if len(addition.content) < LARGE:
+            return await self._access.through(self._adds, addition)
+        (added,) = await self._access.alone(lambda to: add_all(to, [addition]), patient=True)
         if isinstance(added, Exception):
             raise added
         return added
@@ -87,7 +87,7 @@ class MongoStore:
             raise
 
     async def save(self, email: Email) -> None:
-        await self._access.through(self._saves, Next(email, self._new_token()))
+        await self._access.through(self._saves, next_version(email, self._new_token()))
 
     async def take_due(self, now: datetime, due: Due) -> Sequence[EmailId]:
         wanted = Take(due, now, self._new_token())
@@ -107,14 +107,14 @@ class MongoStore:
         return Page(emails=tuple(emails[:limit]), after=_cursor(emails, limit))
 
     async def count(self, query: Query) -> int:
-        return await self._access.alone(lambda to: count(to.emails, query))
+        return await self._access.alone(lambda to: count(to.emails, query), patient=True)
 
     async def aclose(self) -> None:
         await self._access.aclose()
 
     async def _found(self, query: Query, behind: str | None, limit: int) -> Found:
         """Look through one span of a list."""
-        found = await self._access.alone(lambda to: find(to.emails, query, behind, limit))
+        found = await self._access.alone(lambda to: find(to.emails, query, behind, limit), patient=True)
         self.unreadable += found.unreadable
         return found
 

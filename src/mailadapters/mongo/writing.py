@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure
 
 from mailadapters.mongo import contents
 from mailadapters.mongo.faults import LOST
 from mailadapters.mongo.reading import Stored, stored
-from mailadapters.mongo.schema import Collections, UpdateOne
+from mailadapters.mongo.schema import Collections
 from mailadapters.mongo.shape import Document, new_document, update
 from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
 from mailcore.lifecycle import Email, EmailId
@@ -31,6 +32,12 @@ class New(NamedTuple):
     email: Email
     content: bytes
     token: str
+    document: Document
+
+
+def new(email: Email, content: bytes, token: str) -> New:
+    """Return what to add; an e-mail that cannot be written raises here, where its caller is."""
+    return New(email, content, token, new_document(email, token))
 
 
 class Next(NamedTuple):
@@ -38,6 +45,13 @@ class Next(NamedTuple):
 
     email: Email
     token: str
+    change: UpdateOne
+
+
+def next_version(email: Email, token: str) -> Next:
+    """Return what to save: a write that wins if the stored version is the one before."""
+    change = UpdateOne({"_id": email.id, "version": email.version - 1}, update(email, token))
+    return Next(email, token, change)
 
 
 class Mark(NamedTuple):
@@ -96,8 +110,7 @@ async def _inserted(collections: Collections, new: Sequence[Document]) -> dict[E
 
 def _document(new: New, apart: Mapping[EmailId, New]) -> Document:
     """Return an e-mail's document, which says where its message is if that is not where messages are."""
-    document = new_document(new.email, new.token)
-    return {**document, "content": new.token} if new.email.id in apart else document
+    return {**new.document, "content": new.token} if new.email.id in apart else new.document
 
 
 async def save_all(collections: Collections, saves: Sequence[Next]) -> Sequence[Exception | None]:
@@ -125,7 +138,7 @@ async def _saved(collections: Collections, saves: Sequence[Next]) -> dict[str, E
     """Save e-mails of different ids; return by their tokens what to tell each."""
     known = True
     try:
-        result = await collections.emails.bulk_write([_compare_and_set(save) for save in saves], ordered=False)
+        result = await collections.emails.bulk_write([save.change for save in saves], ordered=False)
         if result.matched_count == len(saves):
             return dict.fromkeys((save.token for save in saves), None)
     except LOST as error:
@@ -134,11 +147,6 @@ async def _saved(collections: Collections, saves: Sequence[Next]) -> dict[str, E
         known = False
     marks = await _marks(collections, saves)
     return {save.token: _verdict(save, marks.get(save.email.id), known=known) for save in saves}
-
-
-def _compare_and_set(save: Next) -> UpdateOne:
-    """Return the write that wins if the stored version is the one before."""
-    return UpdateOne({"_id": save.email.id, "version": save.email.version - 1}, update(save.email, save.token))
 
 
 async def _marks(collections: Collections, saves: Sequence[Next]) -> dict[EmailId, Mark]:
