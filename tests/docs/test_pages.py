@@ -44,3 +44,17 @@ def _promise(page: Path) -> str:
     """Return the paragraph below the heading, whatever its line breaks."""
     below = page.read_text(encoding="utf-8").partition("## The promise\n\n")[2]
     return " ".join(below.partition("\n\n")[0].split())
+
+
+def test_the_tutorial_runs_what_the_readme_runs() -> None:
+    """A newcomer meets one line that runs the service, and one curl."""
+    readme, tutorial = (
+        page.read_text(encoding="utf-8") for page in (ROOT / "README.md", DOCS / "tutorial" / "first-email.md")
+    )
+
+    assert _commands(readme) == _commands(tutorial)
+
+
+def _commands(text: str) -> list[str]:
+    """Return the lines that run the service, and the whole of the curl that sends."""
+    return re.findall(r"^python3 .*mailcore up$|^curl -i [^`]*", text, flags=re.MULTILINE)
