@@ -19,6 +19,14 @@ def test_every_page_is_on_the_index(page: Path) -> None:
     assert f"]({page.relative_to(DOCS)})" in index, "give the page a line in docs/index.md"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_a_fence_names_its_language_and_nothing_else(page: Path) -> None:
+    """With anything beside the language the site shows the fence as running text."""
+    fences = re.findall(r"^ *```(.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+    assert [fence for fence in fences if not re.fullmatch(r"[a-z]*", fence)] == []
+
+
 @pytest.mark.parametrize("package", ["mailcore", "mailadapters", "mailapps"])
 def test_the_architecture_names_files_that_are_there(package: str) -> None:
     """Whoever looks for a module finds it where the page says."""
