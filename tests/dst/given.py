@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
+from tests.dst.virtual import LoopClock
 
 from mailcore.assembly import Assembled, Tuning, assembled
 from mailcore.courier import Courier
@@ -29,7 +29,6 @@ from mailcore.testing import MemoryHealth, MemoryQueue, MemoryStore, ScriptedPro
 from mailcore.testing.manual_clock import BEGINNING
 from mailcore.testing.scripted_provider import EVERYTHING
 from mailcore.validation import checked
-from tests.dst.virtual import LoopClock
 
 NOW = BEGINNING
 SECOND = timedelta(seconds=1)

@@ -74,16 +74,18 @@ def broken_at(layer: str, seeds: range) -> str:
 
 def _walk(seed: int) -> None:
     """Run a walk of one e-mail."""
-    from mailcore.testing import draws
     from tests.dst.one_email import walk
+
+    from mailcore.testing import draws
 
     walk(draws(seed))
 
 
 def _world(seed: int) -> None:
     """Let a whole world live."""
-    from mailcore.testing import draws
     from tests.dst.world import live
+
+    from mailcore.testing import draws
 
     live(draws(seed))
 

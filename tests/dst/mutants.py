@@ -245,11 +245,4 @@ MUTANTS = [
         new="after_unknown = email.possibly_sent and attempt.n > 10**6",
         layer="world",
     ),
-    Mutant(
-        guard="what nobody wakes up is found in the store",
-        file="mailcore/engine.py",
-        old="            if self.free and self._now() >= self._look_at:\n                await self._refill()\n",
-        new="",
-        layer="world",
-    ),
 ]

@@ -14,6 +14,8 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
+from tests.dst.given import NOW, SECOND, World, message
+from tests.dst.virtual import VirtualLoop
 
 from mailcore.appeal import Resolution
 from mailcore.breaker import Breaker, State
@@ -30,8 +32,6 @@ from mailcore.strategy import priority
 from mailcore.testing import ManualClock, MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING
 from mailcore.validation import checked
-from tests.dst.given import NOW, SECOND, World, message
-from tests.dst.virtual import VirtualLoop
 
 LEASE, DEADLINE = timedelta(seconds=60), timedelta(seconds=20)
 WINDOW = timedelta(hours=1)
@@ -165,7 +165,7 @@ class Truth:
             if one.doubtful and self._may_double(one, request):
                 must(stored.possible_duplicate, "I11: a possible duplicate is recorded before it is made")
         self._rests(request)
-        doubtful = [one for one in self.series() if one.doubtful and one.answer or one.crashed]
+        doubtful = [one for one in self.series() if (one.doubtful and one.answer) or one.crashed]
         if doubtful:
             last = doubtful[-1]
             wait = DEADLINE if last.crashed else 30 * SECOND

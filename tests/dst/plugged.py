@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from tests.dst.virtual import LoopClock
+
 from mailcore.errors import SettingsError
 from mailcore.testing import MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider, draws, ids
-from tests.dst.virtual import LoopClock
 
 OFFERED = """\
 [mailcore.systems]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from tests.dst.given import World, email
+from tests.dst.virtual import run
 
 from mailcore.engine import Pace
 from mailcore.lifecycle import Email, Status
@@ -16,8 +18,6 @@ from mailcore.provider import Send
 from mailcore.strategy import priority
 from mailcore.testing import MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING
-from tests.dst.given import World, email
-from tests.dst.virtual import run
 
 RULES = Rules(strategy=priority, strategy_name="priority")
 

@@ -1,7 +1,6 @@
 """Every guard of the core is missed when it is taken away."""
 
 import pytest
-
 from tests.dst.hunt import MUTANTS, PINS, complaint, mutated
 from tests.dst.mutants import Mutant
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from tests.dst.one_email import FOCUSES, OUTCOMES, TICKS, OneEmail, Setting, walk
 
 from mailcore.message import OnUnknown
 from mailcore.testing import draws
-from tests.dst.one_email import FOCUSES, OUTCOMES, TICKS, OneEmail, Setting, walk
 
 WALKS = 400
 SETTINGS = st.builds(

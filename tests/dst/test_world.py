@@ -1,9 +1,9 @@
 """Whole worlds in virtual time, with workers that die, stall and stop while everything around them fails."""
 
 import pytest
+from tests.dst.world import EMAILS, live
 
 from mailcore.testing import draws
-from tests.dst.world import EMAILS, live
 
 WORLDS = 80
 BLOCKS = 8

@@ -14,6 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
+from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, message
+from tests.dst.one_email import BrokenError, must
+from tests.dst.virtual import run
 
 from mailcore.engine import Pace
 from mailcore.errors import MailError, QueueUnavailableError, StoreUnavailableError
@@ -26,9 +29,6 @@ from mailcore.provider import Send
 from mailcore.strategy import weighted
 from mailcore.testing import MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING
-from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, message
-from tests.dst.one_email import BrokenError, must
-from tests.dst.virtual import run
 
 WORKERS, NODES, EMAILS = 3, 2, 50
 TROUBLE, WHOLE = 600.0, 4 * 24 * 3600.0
