@@ -11,8 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from tests.apps.conftest import KEY, MAILCORE, Service, free_port, plain_environ
 
+from mailadapters.providers.http import connector
+from mailadapters.providers.sendgrid import PROVIDER as SENDGRID
 from mailadapters.system import new_clock
 from mailapps.cli.app import COMMANDS, run
 from mailapps.cli.exits import Exit
@@ -329,7 +332,7 @@ def test_every_command_explains_itself(mailcore: Mailcore, name: str) -> None:
 def test_check_reaches_what_the_settings_name(
     mailcore: Mailcore, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A line each for settings, store, queue and every provider; a key that nobody tried is said to be unchecked."""
+    """A line each for settings, store, queue and every provider, with what its key is good for."""
     monkeypatch.setenv("MAILCORE_EMULATOR__BIND", service.emulator.removeprefix("http://"))
 
     code, out, _ = mailcore("check")
@@ -340,7 +343,51 @@ def test_check_reaches_what_the_settings_name(
         ["store", "ok"],
         ["queue", "ok"],
     ]
-    assert out.count("key not checked") == 2
+    assert out.count("its key works") == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "told"),
+    [
+        ("sendgrid", {}, "its key is refused: 401 The provided authorization grant is invalid"),
+        ("mailgun", {"domain": "mg.shop.example"}, "its key is refused: 401 Forbidden"),
+        ("mailgun", {"domain": "gone.example", "api_key": "known"}, "its key is refused: 404 Domain not found"),
+    ],
+)
+def test_check_fails_if_a_key_is_refused(
+    mailcore: Mailcore, service: Service, tmp_path: Path, kind: str, more: dict[str, str], told: str
+) -> None:
+    """The report has the provider's own words, never the key; the exit code tells a script."""
+    base = {"sendgrid": "/sendgrid-strict", "mailgun": "/mailgun-strict/v3"}[kind]
+    table = {"kind": kind, "api_key": "key-canary", "base_url": service.emulator + base, **more}
+    (tmp_path / "mailcore.toml").write_text(
+        "[providers.strict]\n" + "".join(f'{name} = "{value}"\n' for name, value in table.items())
+    )
+    account = {"api_keys": ["known"], "domains": ["mg.shop.example"]}
+    httpx.put(f"{service.emulator}/emulator/accounts/{kind}-strict", json=account).raise_for_status()
+
+    code, out, _ = mailcore("check", "--json")
+
+    rows = {row["what"]: row for row in json.loads(out)["data"]}
+    assert code == Exit.FAILED
+    assert rows["provider strict"]["state"] == "failed"
+    assert told in rows["provider strict"]["told"]
+    assert "canary" not in out
+
+
+def test_a_provider_that_has_no_probe_is_said_to_be_unchecked(
+    mailcore: Mailcore, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody else's provider cannot be asked is not guessed, and fails nothing."""
+    monkeypatch.setattr("mailadapters.providers.sendgrid.connect", connector(replace(SENDGRID, probe=None)))
+    (tmp_path / "mailcore.toml").write_text(
+        f'[providers.theirs]\nkind = "sendgrid"\napi_key = "x"\nbase_url = "{service.emulator}/sendgrid"\n'
+    )
+
+    code, out, _ = mailcore("check")
+
+    assert code == Exit.OK
+    assert "key not checked" in out
 
 
 def test_check_fails_if_a_provider_cannot_be_reached(mailcore: Mailcore, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ import httpx
 
 from mailadapters.configuration import read
 from mailadapters.providers.aiohttp_transport import AiohttpTransport
-from mailadapters.providers.kind import ProviderKind, Settings, secrets_of
-from mailadapters.providers.scrubbing import scrubbed
+from mailadapters.providers.kind import KeyCheck, KeyState, ProviderKind, Settings, secrets_of
+from mailadapters.providers.scrubbing import scrubbed, scrubbed_text
 from mailcore.outcome import Deferred, Outcome, Unknown
 from mailcore.provider import Capabilities, HttpRequest, HttpResponse, Send
 
@@ -73,17 +73,38 @@ class HttpProvider(Generic[Settings]):
         outcome = await self._outcome(request, send.deadline)
         return scrubbed(outcome, (*secrets_of(self.settings), *_credentials(request)))
 
+    async def check_key(self, within: timedelta) -> KeyCheck | None:
+        """Ask the provider whether it takes the key, without sending anything.
+
+        Returns:
+            None if its kind has no probe. What the network does is a check that could not tell.
+        """
+        if self.kind.probe is None:
+            return None
+        request = self.kind.probe.build(self.settings)
+        try:
+            found = self.kind.probe.parse(await self._answer(request, within))
+        except httpx.TransportError as error:
+            found = KeyCheck(KeyState.UNCLEAR, outcome_of_error(error).code)
+        known = (*secrets_of(self.settings), *_credentials(request))
+        return KeyCheck(found.state, scrubbed_text(found.reason, known))
+
     async def aclose(self) -> None:
         await self.transport.aclose()
 
     async def _outcome(self, request: HttpRequest, deadline: timedelta) -> Outcome:
         """Make the call and tell what came of it, in the provider's own words."""
         try:
-            answer = await self.transport.handle_async_request(_wire(request, deadline))
-            await answer.aread()
+            answer = await self._answer(request, deadline)
         except httpx.TransportError as error:
             return outcome_of_error(error)
-        return self.kind.parse(_read(answer, self.now()))
+        return self.kind.parse(answer)
+
+    async def _answer(self, request: HttpRequest, deadline: timedelta) -> HttpResponse:
+        """Make the call and return its answer, read as far as answers are read."""
+        answer = await self.transport.handle_async_request(_wire(request, deadline))
+        await answer.aread()
+        return _read(answer, self.now())
 
 
 def connector(
@@ -109,7 +130,7 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def outcome_of_error(error: httpx.TransportError) -> Outcome:
+def outcome_of_error(error: httpx.TransportError) -> Deferred | Unknown:
     """Return Deferred if no byte of the request can have been written, else Unknown."""
     for kind, code in _NEVER_SENT.items():
         if isinstance(error, kind):

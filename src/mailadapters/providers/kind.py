@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +17,37 @@ from mailcore.secret import Secret
 Settings = TypeVar("Settings", bound=Struct)
 
 
+class KeyState(StrEnum):
+    """What a probe says of an account's key."""
+
+    WORKS = "works"
+    REFUSED = "refused"
+    UNCLEAR = "unclear"
+
+
+class KeyCheck(Struct, frozen=True):
+    """What became of a probe.
+
+    Attributes:
+        reason: Why the key is refused, or why nobody can tell; in the provider's words where it has any.
+    """
+
+    state: KeyState
+    reason: str = ""
+
+
+class Probe(Struct, Generic[Settings], frozen=True, kw_only=True):
+    """A request that asks whether the key works and can never send mail, and how to read its answer.
+
+    Attributes:
+        build: Makes the request. Pure.
+        parse: Tells what an answer means. Pure; takes any bytes and never raises.
+    """
+
+    build: Callable[[Settings], HttpRequest]
+    parse: Callable[[HttpResponse], KeyCheck]
+
+
 class ProviderKind(Struct, Generic[Settings], frozen=True, kw_only=True):
     """A sort of provider. `connector` makes of it what an entry point of the group ``mailcore.providers`` names.
 
@@ -26,6 +58,7 @@ class ProviderKind(Struct, Generic[Settings], frozen=True, kw_only=True):
         parse: Tells what an answer means. Pure; takes any bytes and never raises.
         emulator_path: Where the emulator speaks its wire format, to be appended to the emulator's own URL
             for a `base_url`; None if the emulator does not know it.
+        probe: How to ask whether a key works; None if the provider has no call that only asks.
     """
 
     name: str
@@ -34,6 +67,7 @@ class ProviderKind(Struct, Generic[Settings], frozen=True, kw_only=True):
     build: Callable[[Send, Settings], HttpRequest]
     parse: Callable[[HttpResponse], Outcome]
     emulator_path: str | None = None
+    probe: Probe[Settings] | None = None
 
 
 def checked_base_url(url: str) -> str:

@@ -11,6 +11,9 @@ Source: providers.md section 2. What was decided here:
   account's setting, and not about the From: any message would fail.
 - A 200 that says "Mailgun Magnificent API" is a wrong base URL; any other 200 that is not the documented JSON
   is unknown (reliability.md I33, which goes before section 2 here: the message may have been taken).
+- Whether a key works is asked by a form without from, to and subject, which can send nothing: "parameter is
+  missing" is what a key hears that works. `GET /v4/domains/{name}` would answer 401 to a domain sending key, the
+  sort that a careful operator uses: it may only POST to `/messages` (documentation.mailgun.com, "Authentication").
 - The id is kept verbatim, with its angle brackets; events carry it without.
 """
 
@@ -26,7 +29,7 @@ import msgspec
 from msgspec import Struct
 
 from mailadapters.providers.http import connector
-from mailadapters.providers.kind import ProviderKind, checked_base_url
+from mailadapters.providers.kind import KeyCheck, KeyState, Probe, ProviderKind, checked_base_url
 from mailadapters.providers.multipart import FilePart, form
 from mailadapters.providers.statuses import by_status, succeeded, text_of
 from mailcore.addresses import formatted, unrepeated, wire
@@ -50,6 +53,7 @@ CAPABILITIES = Capabilities(
 )
 
 _DOMAIN = re.compile(r"[^\s/\\?#%@:]{1,253}")
+_MISSING = "is missing"
 _WRONG_URL = "magnificent api"
 _SANDBOX = ("sandbox subdomains are for test purposes only", "authorized recipients")
 _PUNCTUATION = re.compile(r'[()<>\[\]:;@\\,."]')
@@ -79,6 +83,11 @@ class MailgunSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def build_request(send: Send, settings: MailgunSettings) -> HttpRequest:
     """Return the request for one attempt; equal sends make equal bytes."""
     content_type, body = form(list(_fields(send, settings)), list(_files(send)), send.key)
+    return _posted(settings, content_type, body)
+
+
+def _posted(settings: MailgunSettings, content_type: str, body: bytes) -> HttpRequest:
+    """Return the request that posts a form to the domain's messages."""
     credentials = base64.b64encode(f"api:{settings.api_key.reveal()}".encode()).decode("ascii")
     return HttpRequest(
         method="POST",
@@ -169,6 +178,23 @@ def _answer(response: HttpResponse) -> _Answer | None:
         return None
 
 
+def build_probe(settings: MailgunSettings) -> HttpRequest:
+    """Return a form that lacks all that a message needs, and asks for test mode in case that changes."""
+    return _posted(settings, *form([("o:testmode", "yes")], [], "probe"))
+
+
+def parse_probe(response: HttpResponse) -> KeyCheck:
+    """Return whether the key and the domain are known: if they are, it is the form that is refused."""
+    answer = _answer(response)
+    said = (answer and answer.message) or text_of(response)
+    told = f"{response.status} {said}"
+    if response.status == 400 and _MISSING in said.lower():  # noqa: PLR2004 - the refusal that is hoped for
+        return KeyCheck(KeyState.WORKS)
+    if response.status == 404 or (succeeded(response) and _WRONG_URL in said.lower()):  # noqa: PLR2004 - the table's row
+        return KeyCheck(KeyState.REFUSED, f"{told}: are domain and region (base_url) right?")
+    return KeyCheck(KeyState.REFUSED if response.status in {401, 403} else KeyState.UNCLEAR, told)
+
+
 PROVIDER = ProviderKind(
     name="mailgun",
     settings=MailgunSettings,
@@ -176,6 +202,7 @@ PROVIDER = ProviderKind(
     build=build_request,
     parse=parse_response,
     emulator_path="/mailgun/v3",
+    probe=Probe(build=build_probe, parse=parse_probe),
 )
 
 connect = connector(PROVIDER)

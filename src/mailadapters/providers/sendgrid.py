@@ -7,6 +7,8 @@ Source: providers.md section 1. What was decided here:
   instead, which come back in every event and let a late answer be matched.
 - A From that is not verified is about that sender, not about the account: another sender's mail would pass.
 - 502 and 504 are a gateway's words, so the outcome is unknown; 500 and 503 are SendGrid's own.
+- Whether a key works is asked of `GET /v3/scopes`, which any key may ask and which lists what that key may do
+  (docs.sendgrid.com, "Retrieve a list of scopes for which this user has access").
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from mailadapters.providers.http import connector
-from mailadapters.providers.kind import ProviderKind, checked_base_url
+from mailadapters.providers.kind import KeyCheck, KeyState, Probe, ProviderKind, checked_base_url
 from mailadapters.providers.statuses import by_status, succeeded, text_of
 from mailcore.addresses import unrepeated, wire
 from mailcore.message import Address, Attachment, Message, envelope
@@ -29,6 +31,8 @@ from mailcore.secret import Secret
 
 OUR_ID = "mailcore_id"
 """The name in `custom_args` under which our id comes back in events."""
+
+_MAY_SEND = "mail.send"
 
 CAPABILITIES = Capabilities(
     # 30 MB with attachments in base64, which grow by a third; half a megabyte for JSON around it all.
@@ -68,22 +72,22 @@ class SendGridSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def build_request(send: Send, settings: SendGridSettings) -> HttpRequest:
     """Return the request for one attempt."""
-    headers = [
-        ("authorization", f"Bearer {settings.api_key.reveal()}"),
-        ("content-type", "application/json"),
-        ("accept", "application/json"),  # without it the answer is 406
-    ]
-    if settings.on_behalf_of:
-        headers.append(("on-behalf-of", settings.on_behalf_of))
     content = _content(send)
     if settings.sandbox:
         content["mail_settings"] = {"sandbox_mode": {"enable": True}}
     return HttpRequest(
         method="POST",
         url=f"{checked_base_url(settings.base_url)}/v3/mail/send",
-        headers=tuple(headers),
+        headers=_headers(settings),
         body=msgspec.json.encode(content),
     )
+
+
+def _headers(settings: SendGridSettings) -> tuple[tuple[str, str], ...]:
+    """Return the headers of every request; without `accept` the answer is 406."""
+    json = "application/json"
+    named = (("authorization", f"Bearer {settings.api_key.reveal()}"), ("content-type", json), ("accept", json))
+    return (*named, ("on-behalf-of", settings.on_behalf_of)) if settings.on_behalf_of else named
 
 
 def _content(send: Send) -> dict[str, Any]:
@@ -203,6 +207,34 @@ def _is_about_sender(error: _Error) -> bool:
     return field == "from" or field.startswith("from.") or "verified sender identity" in error.message.lower()
 
 
+class _Scopes(Struct, frozen=True):
+    """The answer of a probe whose key is good."""
+
+    scopes: list[str]
+
+
+def build_probe(settings: SendGridSettings) -> HttpRequest:
+    """Return a request for what the key may do."""
+    url = f"{checked_base_url(settings.base_url)}/v3/scopes"
+    return HttpRequest(method="GET", url=url, headers=_headers(settings), body=b"")
+
+
+def parse_probe(response: HttpResponse) -> KeyCheck:
+    """Return whether the key is known and may send mail. A 403 says only that it may not ask."""
+    if response.status == 401:  # noqa: PLR2004 - the documented refusal
+        told = "; ".join(error.message for error in _errors(response)) or text_of(response)
+        return KeyCheck(KeyState.REFUSED, f"401 {told}")
+    if not succeeded(response):
+        return KeyCheck(KeyState.UNCLEAR, f"{response.status} {text_of(response)}")
+    try:
+        scopes = msgspec.json.decode(response.body, type=_Scopes).scopes
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return KeyCheck(KeyState.UNCLEAR, f"{response.status} without a list of scopes: is the base_url right?")
+    if _MAY_SEND in scopes:
+        return KeyCheck(KeyState.WORKS)
+    return KeyCheck(KeyState.REFUSED, f"the key is good and may not send: it lacks the scope {_MAY_SEND}")
+
+
 PROVIDER = ProviderKind(
     name="sendgrid",
     settings=SendGridSettings,
@@ -210,6 +242,7 @@ PROVIDER = ProviderKind(
     build=build_request,
     parse=parse_response,
     emulator_path="/sendgrid",
+    probe=Probe(build=build_probe, parse=parse_probe),
 )
 
 connect = connector(PROVIDER)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import httpx
 from cyclopts import Parameter
 
+from mailadapters.providers.kind import KeyCheck, KeyState
 from mailapps.cli.exits import Exit
 from mailapps.cli.printing import Column, console, print_json, table_of
 from mailapps.container import Container, Role, provider_problems, store_answers
@@ -23,8 +25,17 @@ from mailcore.ports import Configured
 
 Row = Mapping[str, str]
 
-_TIMEOUT_S: Final = 5.0
+_WITHIN: Final = timedelta(seconds=5)
 _COLUMNS: Final = (Column("what"), Column("state"), Column("told"))
+
+
+@runtime_checkable
+class ChecksKey(Protocol):
+    """A provider that can be asked whether its key works."""
+
+    async def check_key(self, within: timedelta) -> KeyCheck | None:
+        """Ask, without sending anything; None if it has no call for that."""
+        ...
 
 
 def check(
@@ -34,8 +45,8 @@ def check(
 ) -> int:
     """Check the settings, and reach everything that they name: the store and every provider. Sends nothing.
 
-    A provider is reached over its network, TLS included. Whether it takes the key is not known before the first
-    e-mail: the providers' APIs that mailcore uses have no call that only asks.
+    A provider is reached over its network, TLS included, and asked whether it takes the key, by a call that cannot
+    send. A provider of somebody else's making may have no such call: its key is not checked.
 
     Args:
         config: The settings file; by default ./mailcore.toml, if it is there.
@@ -76,7 +87,7 @@ async def _store(parts: Container, settings: Settings) -> Row:
 
 
 async def _provider(one: Configured, settings: Settings) -> Row:
-    """Return whether a provider can be reached."""
+    """Return whether a provider can be reached, and takes its key."""
     what = f"provider {one.provider.name}"
     url = str(getattr(getattr(one.provider, "settings", None), "base_url", ""))
     if not url:
@@ -84,16 +95,31 @@ async def _provider(one: Configured, settings: Settings) -> Row:
     problem = await _unreachable(url)
     host = urlsplit(url).netloc
     if problem is None:
-        return _row(what, "ok", f"reached {host}; key not checked: that shows with the first e-mail")
+        return await _key(one, f"reached {host}")
     if points_at_emulator({"base_url": url}, place(settings.emulator.bind)):
         return _row(what, "ok", f"the emulator at {host}, which does not run now: mailcore up starts it")
     return _row(what, "failed", f"cannot reach {host}: {problem}")
 
 
+async def _key(one: Configured, reached: str) -> Row:
+    """Return whether a provider that was reached takes its key."""
+    what = f"provider {one.provider.name}"
+    found = await one.provider.check_key(_WITHIN) if isinstance(one.provider, ChecksKey) else None
+    if found is None:
+        return _row(what, "ok", f"{reached}; key not checked: that shows with the first e-mail")
+    match found.state:
+        case KeyState.WORKS:
+            return _row(what, "ok", f"{reached}; its key works")
+        case KeyState.REFUSED:
+            return _row(what, "failed", f"{reached}; its key is refused: {found.reason}")
+        case KeyState.UNCLEAR:
+            return _row(what, "unclear", f"{reached}; cannot tell whether its key works: {found.reason}")
+
+
 async def _unreachable(url: str) -> str | None:
     """Return why nothing answers at a URL, or None if something does, whatever it says."""
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=_WITHIN.total_seconds()) as client:
             await client.get(url)
     except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -27,7 +27,7 @@ class Row(Struct, frozen=True, kw_only=True):
         seq: Counted from 1 since the server started; deleting rows does not start it anew.
         email_id: The sender's own id, from the metadata `mailcore_id`.
         key: The key of its series of attempts, from the metadata `mailcore_key`.
-        verdict: `accepted`, `refused`, or `checked` (a test mode that sends nothing).
+        verdict: `accepted`, `refused`, or `checked` (a test mode that sends nothing, or a question).
         status: What was answered; None if the fault let no answer out.
         recipients: The first 100 of them.
         detail: What was said to one that was refused, its first 300 characters; else empty.

@@ -27,6 +27,7 @@ from mailapps.emulator.wire import (
 )
 
 SEND_PATH = "/v3/mail/send"
+SCOPES_PATH = "/v3/scopes"
 _WORDS = {
     400: "Bad Request",
     401: "The provided authorization grant is invalid, expired, or revoked",
@@ -47,6 +48,8 @@ _UNVERIFIED = (
 
 def judge(call: Call, account: Account) -> Verdict:
     """Return what SendGrid says to a call: 202 with an id, 200 in sandbox mode, or its refusal."""
+    if call.path == SCOPES_PATH:
+        return _scopes(call, account)
     if refusal := _gate(call, account):
         return Verdict(answer=refusal)
     try:
@@ -68,17 +71,33 @@ def refuse(status: int) -> Answer:
 
 def _gate(call: Call, account: Account) -> Answer | None:
     """Return the refusal of what is wrong before the body is read, or None."""
-    scheme, _, key = call.headers.get("authorization", "").partition(" ")
+    locked = _locked(call, account)
     checks = (
         (call.path != SEND_PATH, refuse(404)),
         (call.method != "POST", refuse(405)),
         (call.too_large, refuse(413)),
-        (scheme != "Bearer" or not key, _refusal(401, Problem(None, "authorization required"))),
-        (account.api_keys is not None and key not in account.api_keys, refuse(401)),
+        (locked is not None, locked),
         ("accept" not in call.headers, refuse(406)),
         (call.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON, refuse(415)),
     )
     return next((answer for wrong, answer in checks if wrong), None)
+
+
+def _locked(call: Call, account: Account) -> Answer | None:
+    """Return the refusal of a call without a key, or with one that the account does not know, or None."""
+    scheme, _, key = call.headers.get("authorization", "").partition(" ")
+    if scheme != "Bearer" or not key:
+        return _refusal(401, Problem(None, "authorization required"))
+    return refuse(401) if account.api_keys is not None and key not in account.api_keys else None
+
+
+def _scopes(call: Call, account: Account) -> Verdict:
+    """Return the verdict on the question what a key may do: here every key that is known may send."""
+    if call.method != "GET":
+        return Verdict(answer=_refusal(405, Problem(None, "GET method allowed only")))
+    if refusal := _locked(call, account):
+        return Verdict(answer=refusal)
+    return Verdict(answer=json_answer(200, {"scopes": ["mail.send", "sender_verification_eligible"]}), checked=True)
 
 
 def _taken(call: Call, mail: Mail, letter: Letter) -> Verdict:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.apps.emulator.calls import ANYTHING, NOW
 
 from mailadapters.providers import mailgun as mailgun_adapter
 from mailadapters.providers import sendgrid as sendgrid_adapter
+from mailadapters.providers.kind import KeyCheck, KeyState
 from mailapps.emulator import mailgun, sendgrid
 from mailapps.emulator.wire import Account, Answer, Call, File, Mailbox, Verdict
 from mailcore.message import Address, Attachment, Message
@@ -115,3 +117,50 @@ def test_a_429_is_throttling() -> None:
     """Both adapters read the emulated words of a 429 as what they are."""
     assert isinstance(sendgrid_adapter.parse_response(response(sendgrid.refuse(429))), Throttled)
     assert isinstance(mailgun_adapter.parse_response(response(mailgun.refuse(429))), Throttled)
+
+
+def sendgrid_probe(account: Account) -> tuple[Verdict, KeyCheck]:
+    """Return what the emulator said to the probe, and what the adapter made of it."""
+    verdict = sendgrid.judge(call(sendgrid_adapter.build_probe(SENDGRID), "sendgrid"), account)
+    return verdict, sendgrid_adapter.parse_probe(response(verdict.answer))
+
+
+def mailgun_probe(account: Account) -> tuple[Verdict, KeyCheck]:
+    """Return what the emulator said to the probe, and what the adapter made of it."""
+    verdict = mailgun.judge(call(mailgun_adapter.build_probe(MAILGUN), "mailgun"), account)
+    return verdict, mailgun_adapter.parse_probe(response(verdict.answer))
+
+
+def test_a_probe_with_a_known_key_works_and_sends_nothing() -> None:
+    """Both providers know the key without having taken a message."""
+    for probe in (sendgrid_probe, mailgun_probe):
+        verdict, found = probe(Account(api_keys=("any", "SG.any"), domains=("mg.shop.example",)))
+
+        assert found == KeyCheck(KeyState.WORKS)
+        assert not verdict.accepted
+        assert not verdict.delivered
+
+
+def test_a_probe_with_an_unknown_key_is_refused() -> None:
+    """Both providers answer 401, in their own words."""
+    for probe in (sendgrid_probe, mailgun_probe):
+        _, found = probe(Account(api_keys=("right",)))
+
+        assert (found.state, found.reason[:3]) == (KeyState.REFUSED, "401")
+
+
+def test_a_probe_of_a_domain_that_is_not_there_is_refused() -> None:
+    """Mailgun answers 404, which names the domain and is about the settings."""
+    _, found = mailgun_probe(Account(domains=("other.example",)))
+
+    assert found.state is KeyState.REFUSED
+    assert "404 Domain not found: mg.shop.example" in found.reason
+
+
+def test_only_get_asks_for_scopes() -> None:
+    """SendGrid refuses the question in any other method."""
+    asked = call(sendgrid_adapter.build_probe(SENDGRID), "sendgrid")
+
+    verdict = sendgrid.judge(replace(asked, method="POST"), ANYTHING)
+
+    assert verdict.answer.status == 405
