@@ -64,10 +64,7 @@ class RedisHealth:
         self.unreadable = 0
 
     async def load(self) -> Mapping[str, Health]:
-        if self._reach.down:
-            self._reach.look()
-        elif self._monotonic() >= self._stale_from:
-            await self._read_once()
+        await self._refresh()
         return {name: known.health for name, known in self._providers.items() if known.anything}
 
     async def update(self, provider: str, change: Change, *, at_once: bool = True) -> Health:
@@ -122,48 +119,62 @@ class RedisHealth:
     async def _write(self, provider: str, known: Known) -> None:
         """Write what waits, or keep it here if Redis does not take it."""
         wishes, known.waiting = known.waiting, []
+        merge, known.astray = known.astray, False
         try:
-            known.record, made = await self._replaced(provider, known, wishes)
+            known.record, made = await self._replaced(provider, known, wishes, merge=merge)
         except (UnreachableError, UnreadableRecordError) as error:
             self.unreadable += isinstance(error, UnreadableRecordError)
             strand(known, wishes)
         else:
-            known.astray = False
-            known.health = with_own(known.record.health, known.waiting)
+            if not known.astray:
+                known.health = with_own(known.record.health, known.waiting)
             answer(made)
         known.busy = None
         if known.waiting:
             self._write_in(provider, known, 0.0 if any(wish.answer for wish in known.waiting) else FRESH_FOR)
 
-    async def _replaced(self, provider: str, known: Known, wishes: list[Wish]) -> tuple[Record, list[Made]]:
+    async def _replaced(
+        self, provider: str, known: Known, wishes: list[Wish], *, merge: bool
+    ) -> tuple[Record, list[Made]]:
         """Change the record in Redis by all wishes; return the one that is there now, and what each wish made.
+
+        Args:
+            merge: The copy has changes that are not in the record, and must be merged first.
 
         Raises:
             UnreachableError: Whether it was changed is not known.
             UnreadableRecordError: It cannot be.
         """
-        record, token, local, merge = known.record, new_token(), known.health, known.astray
+        record, token, local = known.record, new_token(), known.health
+        sure = not any(wish.answer for wish in wishes)  # nobody asks what others did
         for _ in range(TRIES):
             health, made = merged_first(record.health, local, wishes) if merge else folded(record.health, wishes)
-            if health is record.health:
+            same = health is record.health
+            if same and sure:
                 return record, made
-            wanted = record.followed(health, token)
-            found = await self._reach.ask(partial(self._swapped, provider, record.token, wanted))
+            wanted = record if same else record.followed(health, token)
+            found = await self._reach.ask(partial(self._swapped, provider, record, wanted))
             if found is None:
                 return wanted, made
             merge = merge or bool(record.writes and not found)  # Redis has lost it
-            record = record_of(found)
+            record, sure = record_of(found), True
             if token in record.writes:  # it was done, and the answer was lost
                 return record, made
         raise UnreachableError("too many others change this provider's health")
 
-    def _swapped(self, provider: str, expected: str, record: Record) -> Awaitable[bytes | None]:
-        """Put a record in the place of the one with this token; return what is there instead if it is another one."""
-        found: Awaitable[bytes | None] = self._replace(keys=[self._key], args=[provider, expected, octets_of(record)])
+    def _swapped(self, provider: str, old: Record, new: Record) -> Awaitable[bytes | None]:
+        """Put a record in the place of another, or the same one nowhere; return what is there if it is a third."""
+        octets = b"" if new is old else octets_of(new)
+        found: Awaitable[bytes | None] = self._replace(keys=[self._key], args=[provider, old.token, octets])
         return found
 
-    async def _read_once(self) -> None:
-        """Bring the copy up to date, for all who ask at the same time."""
+    async def _refresh(self) -> None:
+        """Bring a copy that is too old up to date, for all who ask at the same time; without Redis it must do."""
+        if self._reach.down:
+            self._reach.look()
+            return
+        if self._monotonic() < self._stale_from:
+            return
         if self._reading is None:
             self._reading = asyncio.get_running_loop().create_task(self._read())
         await asyncio.shield(self._reading)

@@ -24,10 +24,13 @@ _encoder: Final = msgspec.msgpack.Encoder()
 REPLACE: Final = f"""
 local now = redis.call('HGET', KEYS[1], ARGV[1])
 if (now and string.sub(now, 1, {_TOKEN}) or '') ~= ARGV[2] then return now or '' end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
 return false
 """
-"""Write a record if the present one's token is still the expected one (none: empty); else return the present one."""
+"""Write a record, if there is one to write and the present one has the expected token; else return the present one.
+
+Where there is no record both its token and its bytes are empty.
+"""
 
 
 class Record(Struct, frozen=True):

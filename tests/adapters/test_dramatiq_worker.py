@@ -77,7 +77,7 @@ async def queue(url: str) -> AsyncIterator[DramatiqQueue]:
 
 
 @pytest.fixture
-def raw(url: str) -> Any:
+def raw(url: str) -> RedisBroker:
     """Return dramatiq's own broker on the same queues."""
     place = place_of(url)
     return RedisBroker(url=place.url, namespace=place.prefix, middleware=[])
@@ -90,19 +90,21 @@ async def working(queue: DramatiqQueue, engine: Engine) -> AsyncGenerator[None]:
         yield
 
 
-def sizes(raw: Any) -> list[int]:
+def sizes(raw: RedisBroker) -> list[int]:
     """Return how many messages each lane has left, under way ones included."""
     return [raw.do_qsize(f"{raw.namespace}.{lane}") for lane in Lane]
 
 
-async def emptied(raw: Any) -> None:
+async def emptied(raw: RedisBroker) -> None:
     """Wait until nothing is left in any lane."""
-    async with asyncio.timeout(PATIENCE_S):
-        while any(await asyncio.to_thread(sizes, raw)):
-            await asyncio.sleep(0)
+
+    async def is_empty() -> bool:
+        return not any(await asyncio.to_thread(sizes, raw))
+
+    await once(is_empty)
 
 
-async def test_wake_ups_of_every_lane_reach_the_engine(queue: DramatiqQueue, raw: Any) -> None:
+async def test_wake_ups_of_every_lane_reach_the_engine(queue: DramatiqQueue, raw: RedisBroker) -> None:
     """What was enqueued is handed over in its lane, once, and acknowledged."""
     engine = Engine()
     wanted = {(lane, f"em_{lane}_{n}") for lane in Lane for n in range(120)}
@@ -117,7 +119,7 @@ async def test_wake_ups_of_every_lane_reach_the_engine(queue: DramatiqQueue, raw
     assert len(engine.taken) == len(wanted)
 
 
-async def test_a_message_of_dramatiqs_own_is_read(queue: DramatiqQueue, raw: Any) -> None:
+async def test_a_message_of_dramatiqs_own_is_read(queue: DramatiqQueue, raw: RedisBroker) -> None:
     """The format is dramatiq's: what its own broker writes is a wake-up here."""
     engine, name = Engine(), f"{raw.namespace}.urgent"
     raw.declare_queue(name)
@@ -130,7 +132,7 @@ async def test_a_message_of_dramatiqs_own_is_read(queue: DramatiqQueue, raw: Any
     assert engine.taken == [(Lane.URGENT, "em_a")]
 
 
-async def test_dramatiqs_own_worker_reads_our_messages(queue: DramatiqQueue, raw: Any) -> None:
+async def test_dramatiqs_own_worker_reads_our_messages(queue: DramatiqQueue, raw: RedisBroker) -> None:
     """The format is dramatiq's: a worker without a line of ours in it runs its actor with the ids."""
     found: list[list[str]] = []
     name = f"{raw.namespace}.bulk"
@@ -167,7 +169,7 @@ GARBAGE: dict[str, Callable[[str], bytes]] = {
 }
 
 
-def proper(name: str, **wrong: Any) -> bytes:
+def proper(name: str, **wrong: object) -> bytes:
     """Return a message as it should be, but for some fields."""
     fields = {
         "queue_name": name,
@@ -182,7 +184,7 @@ def proper(name: str, **wrong: Any) -> bytes:
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
-async def test_what_is_no_wake_up_is_acknowledged_and_told(queue: DramatiqQueue, raw: Any, kind: str) -> None:
+async def test_what_is_no_wake_up_is_acknowledged_and_told(queue: DramatiqQueue, raw: RedisBroker, kind: str) -> None:
     """K2: garbage raises nothing, is counted, leaves the queue, and those behind it are served (I26)."""
     engine, name = Engine(), f"{raw.namespace}.urgent"
 
@@ -197,7 +199,7 @@ async def test_what_is_no_wake_up_is_acknowledged_and_told(queue: DramatiqQueue,
     assert name in engine.told[0].note
 
 
-async def test_what_the_engine_has_no_slots_for_stays_in_redis(queue: DramatiqQueue, raw: Any) -> None:
+async def test_what_the_engine_has_no_slots_for_stays_in_redis(queue: DramatiqQueue, raw: RedisBroker) -> None:
     """A busy process holds a few messages of each lane, and the others are there for other workers."""
     engine = Engine()
     engine.gate.clear()
@@ -217,7 +219,7 @@ async def test_what_the_engine_has_no_slots_for_stays_in_redis(queue: DramatiqQu
     assert asked == PREFETCH + 1
 
 
-async def test_what_was_not_taken_goes_back_at_a_polite_end(queue: DramatiqQueue, raw: Any) -> None:
+async def test_what_was_not_taken_goes_back_at_a_polite_end(queue: DramatiqQueue, raw: RedisBroker) -> None:
     """A worker that ends leaves its wake-ups to the others, whether it waited for slots or had not begun."""
     first, second = Engine(), Engine()
     first.gate.clear()
@@ -247,7 +249,7 @@ async def test_a_lane_that_waits_holds_up_no_other(queue: DramatiqQueue) -> None
         await engine.until(lambda: (Lane.URGENT, "em_urgent") in engine.asked)
 
 
-async def test_messages_hold_ids_and_nothing_else(queue: DramatiqQueue, raw: Any) -> None:
+async def test_messages_hold_ids_and_nothing_else(queue: DramatiqQueue, raw: RedisBroker) -> None:
     """I41: of an e-mail nothing but its id is in Redis."""
     await queue.enqueue(["em_a"], lane=Lane.URGENT)
 
@@ -304,4 +306,4 @@ async def once(holds: Callable[[], Awaitable[bool]]) -> None:
     """Ask until the answer is yes."""
     async with asyncio.timeout(PATIENCE_S):
         while not await holds():
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
-from mailcore.testing.contracts import QueueContract
 from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
 
@@ -14,6 +13,7 @@ from mailadapters.dramatiq_queue import DramatiqQueue, open_queue
 from mailadapters.redis_connection import place_of
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
+from mailcore.testing.contracts import QueueContract
 
 
 class TestDramatiqQueue(QueueContract[DramatiqQueue]):

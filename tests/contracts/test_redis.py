@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from mailcore.testing.contracts import HealthContract
 from tests.servers.redis_world import Worker, workers
 from tests.servers.running import Server
 
 from mailadapters.redis_health import RedisHealth
+from mailcore.testing.contracts import HealthContract
 
 
 @pytest.fixture
