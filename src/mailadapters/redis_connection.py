@@ -66,7 +66,7 @@ def place_of(url: str) -> RedisPlace:
         SettingsError: The URL is none of Redis, or its prefix is no name.
     """
     parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
     prefix = query.pop("prefix", DEFAULT_PREFIX)
     if parts.scheme not in SCHEMES or not _PREFIX.fullmatch(prefix):
         raise SettingsError(
@@ -75,7 +75,8 @@ def place_of(url: str) -> RedisPlace:
         )
     place = RedisPlace(urlunsplit(parts._replace(query=urlencode(query))), prefix)
     try:
-        client(place)
+        pool: Any = client(place).connection_pool
+        pool.make_connection()  # connects to nothing, but looks at the options
     except (ValueError, TypeError) as error:
         raise SettingsError(
             f"queue: {type(error).__name__} in the URL of Redis: check host, port and options"
