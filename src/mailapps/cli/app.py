@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from mailapps.cli.exits import CommandError, Exit, plain
 from mailcore.errors import MailError, SettingsError
@@ -38,19 +38,25 @@ COMMANDS: Final = {
 }
 
 
-def registry() -> App:
-    """Return the application; nothing but the names and a line for each command is loaded yet."""
+def registry(asked: str = "") -> App:
+    """Return the application; nothing but the names and a line for each command is loaded yet.
+
+    Args:
+        asked: The command that is about to run: its help is all that its own text says.
+    """
     app = App(
         name="mailcore",
         help="An e-mail sending engine: it keeps every message until one of several providers has taken it.",
         help_epilogue="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 the service is not reachable.",
         version=lambda: version("mailcore-engine"),
-        help_format="plaintext",
+        help_format="markdown",
+        default_parameter=Parameter(show_default=lambda value: value or None),  # "[default: ()]" helps nobody
     )
     for title, commands in COMMANDS.items():
         group = Group(title, sort_key=list(COMMANDS).index(title))
         for number, (name, (place, line)) in enumerate(commands.items()):
-            app.command(f"mailapps.cli.{place}", name=name, help=line, group=group, sort_key=number)
+            short = None if name == asked else line
+            app.command(f"mailapps.cli.{place}", name=name, help=short, group=group, sort_key=number)
     options = Group("Options", sort_key=len(COMMANDS))
     for flag in ("--help", "--version"):
         app[flag].group = options
@@ -59,7 +65,7 @@ def registry() -> App:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code; what is wrong is told in plain words on standard error."""
-    app = registry()
+    app = registry(next(iter(argv), ""))
     try:
         done = app(list(argv), exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
