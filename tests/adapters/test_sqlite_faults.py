@@ -234,3 +234,12 @@ async def test_a_read_only_file_refuses_writes(store: SqliteStore) -> None:
 
     assert await store.count(Query()) == 1
     assert (await store.add(queued("em_b"), MESSAGE)).fresh
+
+
+async def test_nobody_else_can_read_the_file(store: SqliteStore, path: Path) -> None:
+    """The file and its journals hold people's mail: their owner alone may read them, whatever the umask says."""
+    files = sorted(path.parent.glob("mail.db*"))
+
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in files}
+
+    assert modes == {"mail.db": "0o600", "mail.db-shm": "0o600", "mail.db-wal": "0o600"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 
@@ -33,6 +35,7 @@ class SqliteFile:
             SettingsError: The file is of a newer release.
             StoreUnavailableError: Another process held a lock for too long.
         """
+        _make_private(self.path)
         db = apsw.Connection(self.path)
         self.patience.insist(lambda: run(db, "PRAGMA journal_mode = WAL"))
         run(db, "PRAGMA synchronous = FULL")
@@ -40,6 +43,16 @@ class SqliteFile:
             run(db, f"PRAGMA max_page_count = {self._max_pages:d}")
         migrate(db, self.path, self.patience)
         return db
+
+
+def _make_private(path: str) -> None:
+    """Create a file that is not there yet so that its owner alone can read it: it will hold people's mail.
+
+    SQLite gives its journals the same mode. What goes wrong here goes wrong again when SQLite opens the file,
+    which says it better.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 class Reader:
