@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mailcore.appeal import Resolution
-    from mailcore.assembly import open  # noqa: A004 - `mailcore.open` reads like the built-in that it resembles
+    from mailcore.assembly import Tuning, open  # noqa: A004 - `mailcore.open` reads like the built-in that it resembles
+    from mailcore.engine import Pace
     from mailcore.errors import (
         ConflictError,
         EmailNotFoundError,
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
     from mailcore.message import Address, Attachment, Lane, Message, OnUnknown
     from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown
     from mailcore.plan import Rules
-    from mailcore.ports import Added, Page, Query
+    from mailcore.ports import Added, Configured, Page, Query
 
 _HOMES = {
     "appeal": ["Resolution"],
-    "assembly": ["open"],
+    "assembly": ["Tuning", "open"],
+    "engine": ["Pace"],
     "errors": [
         "ConflictError",
         "EmailNotFoundError",
@@ -55,7 +57,7 @@ _HOMES = {
     "message": ["Address", "Attachment", "Lane", "Message", "OnUnknown"],
     "outcome": ["Accepted", "Deferred", "Misconfigured", "Outcome", "Rejected", "Scope", "Throttled", "Unknown"],
     "plan": ["Rules"],
-    "ports": ["Added", "Page", "Query"],
+    "ports": ["Added", "Configured", "Page", "Query"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -65,6 +67,7 @@ __all__ = [
     "Address",
     "Attachment",
     "Attempt",
+    "Configured",
     "ConflictError",
     "Deferred",
     "Email",
@@ -80,6 +83,7 @@ __all__ = [
     "NoProviderCanCarryError",
     "OnUnknown",
     "Outcome",
+    "Pace",
     "Page",
     "Problem",
     "Query",
@@ -94,6 +98,7 @@ __all__ = [
     "Status",
     "StoreUnavailableError",
     "Throttled",
+    "Tuning",
     "UnavailableError",
     "Unknown",
     "open",
