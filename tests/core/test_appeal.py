@@ -1,14 +1,14 @@
 """What a person may ask of an e-mail, in every status."""
 
 import pytest
+from tests.dst.given import HOUR, MINUTE, NOW, RULES, SECOND, attempt, doubtful, email, view
 
 from mailcore.appeal import Resolution, cancelled, redriven, resolved
 from mailcore.dispatch import Bury, WakeUp
 from mailcore.errors import ConflictError
-from mailcore.lifecycle import Reason, Status
+from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Lane
 from mailcore.plan import Begin, plan_attempt
-from tests.dst.given import HOUR, MINUTE, NOW, RULES, SECOND, attempt, doubtful, email, view
 
 LATER = NOW + HOUR
 
@@ -31,7 +31,7 @@ def test_what_is_being_sent_is_only_marked() -> None:
 
 
 @pytest.mark.parametrize("one", [email(Status.CANCELLED), email(Status.SENDING, cancel_requested=True)])
-def test_asking_twice_changes_nothing(one) -> None:
+def test_asking_twice_changes_nothing(one: Email) -> None:
     """A repeated cancel saves nothing, so that it cannot disturb the worker."""
     assert cancelled(one, LATER).email is one
 

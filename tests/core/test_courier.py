@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
+from tests.dst.given import MINUTE, NOW, SECOND, World, attempt, doubtful, email, only
+from tests.dst.virtual import virtually
 
 from mailcore.breaker import Breaker, State
 from mailcore.courier import Carried
@@ -19,8 +22,6 @@ from mailcore.ports import Configured
 from mailcore.provider import Feature, Send
 from mailcore.strategy import priority
 from mailcore.testing import MemoryStore, ScriptedProvider
-from tests.dst.given import MINUTE, NOW, SECOND, World, attempt, doubtful, email, only
-from tests.dst.virtual import virtually
 
 RULES = Rules(strategy=priority, strategy_name="priority")
 DEFERRED = Deferred(code="503", detail="later")
@@ -335,6 +336,7 @@ class SlowContent(MemoryStore):
         self.fails = fails
 
     async def content(self, email_id: str, /) -> Message:
+        """As the port says."""
         await asyncio.sleep(self.seconds)
         if self.fails:
             raise StoreUnavailableError("no content now")
@@ -632,7 +634,7 @@ async def test_a_pace_is_kept_over_all_emails() -> None:
         await asyncio.sleep(0.1)
 
     assert len(starts) == 6
-    assert all(b - a >= 0.49 for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a >= 0.49 for a, b in pairwise(starts))
 
 
 @virtually

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
+from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, attempt, email, message
+from tests.dst.virtual import run, virtually
 
 from mailcore.assembly import running
 from mailcore.courier import Carried
@@ -23,8 +25,6 @@ from mailcore.ports import Due
 from mailcore.provider import Send
 from mailcore.strategy import priority
 from mailcore.testing import MemoryQueue, MemoryStore, ScriptedProvider
-from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, attempt, email, message
-from tests.dst.virtual import run, virtually
 
 RULES = Rules(strategy=priority, strategy_name="priority")
 LANES = list(Lane)
@@ -38,14 +38,17 @@ class CountingStore(MemoryStore):
         self.asked: Counter[str] = Counter()
 
     async def get(self, email_id: str, /) -> Email:
+        """As the port says."""
         self.asked["get"] += 1
         return await super().get(email_id)
 
     async def save(self, email: Email) -> None:
+        """As the port says."""
         self.asked["save"] += 1
         await super().save(email)
 
     async def take_due(self, now: datetime, due: Due) -> Sequence[str]:
+        """As the port says."""
         self.asked["take_due"] += 1
         return await super().take_due(now, due)
 
@@ -64,6 +67,7 @@ class Slow:
         self.order: list[str] = []
 
     async def __call__(self, send: Send) -> Outcome:
+        """As the port says."""
         self.order.append(send.email_id)
         self.now += 1
         self.most = max(self.most, self.now)
@@ -78,8 +82,7 @@ def world(answer: Slow | None = None, slots: int = 4, **fields: object) -> World
     """Return a process with few slots around one provider."""
     providers = (ScriptedProvider("p1", answer or Slow(0)),)
     pace = Pace(slots=slots, poll=timedelta(milliseconds=500))
-    made = World(providers, **{"rules": RULES, "pace": pace, "store": CountingStore(), **fields})
-    return made
+    return World(providers, **{"rules": RULES, "pace": pace, "store": CountingStore(), **fields})
 
 
 def fill(made: World, count: int, lane: Lane = Lane.TRANSACTIONAL, due: datetime = NOW + HOUR) -> list[str]:
@@ -312,7 +315,7 @@ async def test_submitted_emails_are_sent_through_the_engine() -> None:
     class Connected(MemoryQueue):
         """A queue that hands its wake-ups to an engine."""
 
-        def connect(self, offer) -> None:
+        def connect(self, offer: Callable[..., None]) -> None:
             self.offer = offer
 
         async def enqueue(self, email_ids: Sequence[str], *, lane: Lane) -> None:

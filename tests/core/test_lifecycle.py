@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.dst.given import HOUR, MINUTE, NOW, SECOND, attempt, deferred, doubtful, email
 
 from mailcore.lifecycle import (
     KEPT,
@@ -19,7 +20,6 @@ from mailcore.lifecycle import (
     started,
 )
 from mailcore.outcome import Verdict
-from tests.dst.given import HOUR, MINUTE, NOW, SECOND, attempt, deferred, doubtful, email
 
 LEASE = MINUTE
 
@@ -129,13 +129,12 @@ def _attempts(draw: st.DrawFn) -> list[Attempt]:
     """Return up to 200 finished attempts; unknown ones that no provider recognises are few, as their bound says."""
     kinds = draw(st.lists(st.sampled_from(["clean", "deduped"]), max_size=200))
     doubts = draw(st.sets(st.integers(0, 199), max_size=4))
-    made = [
+    return [
         doubtful(n + 1, deduped=kind == "deduped" and n not in doubts)
         if kind == "deduped" or n in doubts
         else deferred(n + 1)
         for n, kind in enumerate(kinds)
     ]
-    return made
 
 
 @given(_attempts())

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
+from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, attempt, email, message, only
+from tests.dst.virtual import virtually
 
 from mailcore.appeal import Resolution
 from mailcore.errors import (
@@ -17,13 +19,11 @@ from mailcore.errors import (
 )
 from mailcore.events import Happening
 from mailcore.health import Health
-from mailcore.lifecycle import Status
+from mailcore.lifecycle import Email, Status
 from mailcore.message import Address
 from mailcore.ports import Query
 from mailcore.provider import Feature
 from mailcore.testing import MemoryStore, ScriptedProvider
-from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, attempt, email, message, only
-from tests.dst.virtual import virtually
 
 
 def world(**fields: object) -> World:
@@ -337,7 +337,7 @@ async def test_an_appeal_races_with_a_worker_and_is_decided_anew() -> None:
 
         raced = False
 
-        async def save(self, one) -> None:
+        async def save(self, one: Email) -> None:
             if not self.raced:
                 self.raced = True
                 stored = self.emails[one.id]

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
+from tests.dst.given import MINUTE, NOW, RULES, World, attempt, email
+from tests.dst.virtual import virtually
 
 from mailcore.dispatch import Transition, carried_out, put_back, told
 from mailcore.errors import ConflictError, EmailNotFoundError, StaleEmailError, StoreUnavailableError
@@ -12,8 +14,6 @@ from mailcore.events import Happening
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.plan import GiveUp, Wait
 from mailcore.testing import MemoryStore
-from tests.dst.given import MINUTE, NOW, RULES, World, attempt, email
-from tests.dst.virtual import virtually
 
 DEAD = GiveUp(Reason.GAVE_UP)
 
@@ -27,10 +27,12 @@ class FlakyStore(MemoryStore):
         self.calls: list[str] = []
 
     async def save(self, email: Email) -> None:
+        """As the port says."""
         await self._meet("save")
         await super().save(email)
 
     async def get(self, email_id: str, /) -> Email:
+        """As the port says."""
         await self._meet("get")
         return await super().get(email_id)
 

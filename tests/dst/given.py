@@ -24,7 +24,7 @@ from mailcore.outcome import Verdict
 from mailcore.plan import Rules
 from mailcore.ports import Configured, Ports
 from mailcore.provider import Capabilities, ProviderView
-from mailcore.standing import Standing
+from mailcore.standing import Obstacle, Standing
 from mailcore.testing import MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider, draws, ids
 from mailcore.testing.manual_clock import BEGINNING
 from mailcore.testing.scripted_provider import EVERYTHING
@@ -38,13 +38,13 @@ RULES = Rules()
 WHY = Why(strategy="s", because="b")
 
 
-def message(**fields: Any) -> Message:
+def message(**fields: object) -> Message:
     """Return a small message that can be submitted."""
     plain = Message(from_="shop@shop.example", to="bob@example.com", subject="Hello", text="Hi")
     return replace(plain, **fields)
 
 
-def email(status: Status = Status.QUEUED, *, at: datetime = NOW, rules: Rules = RULES, **fields: Any) -> Email:
+def email(status: Status = Status.QUEUED, *, at: datetime = NOW, rules: Rules = RULES, **fields: object) -> Email:
     """Return an e-mail accepted at a moment, in a status, due at once unless it says otherwise."""
     accepted = {name: fields.pop(name) for name in ("lane", "scheduled_at", "expires_at") if name in fields}
     sound = checked(message(**accepted), now=at, default_from=None)
@@ -60,7 +60,7 @@ def email(status: Status = Status.QUEUED, *, at: datetime = NOW, rules: Rules = 
     return replace(new, status=status, settled_at=settled, **{**waits, **fields})
 
 
-def attempt(n: int = 1, provider: str = "p1", *, at: datetime = NOW, **fields: Any) -> Attempt:
+def attempt(n: int = 1, provider: str = "p1", *, at: datetime = NOW, **fields: object) -> Attempt:
     """Return an attempt of `email()`; open unless an outcome is given."""
     made = Attempt(n=n, provider=provider, key="em_1.0", round=0, started_at=at, why=WHY)
     if "outcome" in fields:
@@ -68,12 +68,12 @@ def attempt(n: int = 1, provider: str = "p1", *, at: datetime = NOW, **fields: A
     return replace(made, **fields)
 
 
-def doubtful(n: int = 1, provider: str = "p1", **fields: Any) -> Attempt:
+def doubtful(n: int = 1, provider: str = "p1", **fields: object) -> Attempt:
     """Return an attempt whose outcome nobody knows."""
     return attempt(n, provider, **{"outcome": Verdict.UNKNOWN, "code": "timeout", **fields})
 
 
-def deferred(n: int = 1, provider: str = "p1", **fields: Any) -> Attempt:
+def deferred(n: int = 1, provider: str = "p1", **fields: object) -> Attempt:
     """Return an attempt that failed cleanly."""
     return attempt(n, provider, **{"outcome": Verdict.DEFERRED, "code": "503", **fields})
 
@@ -82,14 +82,14 @@ CLEAR = Standing(obstacle=None, available_at=None, generation=0, probe=False, pe
 
 
 def view(
-    name: str = "p1", *, dedupe: timedelta | None = None, standing: Standing = CLEAR, **fields: Any
+    name: str = "p1", *, dedupe: timedelta | None = None, standing: Standing = CLEAR, **fields: object
 ) -> ProviderView:
     """Return a provider that takes attempts, unless its standing says otherwise."""
     capabilities = fields.pop("capabilities", replace(EVERYTHING, dedupe_window=dedupe))
     return replace(ProviderView(name=name, capabilities=capabilities, standing=standing), **fields)
 
 
-def shut(obstacle: Any, until: datetime | None = None) -> Standing:
+def shut(obstacle: Obstacle | str, until: datetime | None = None) -> Standing:
     """Return the standing of a provider that takes no attempt now."""
     return replace(CLEAR, obstacle=obstacle, available_at=until)
 
@@ -105,7 +105,7 @@ class World:
 
     providers: Iterable[ScriptedProvider | Configured] = ()
     rules: Rules = RULES
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
     default_from: Address | None = None
     store: MemoryStore = field(default_factory=MemoryStore)
     queue: Any = field(default_factory=MemoryQueue)
@@ -131,11 +131,15 @@ class World:
             new_token=lambda: f"{self.name}{next(self.tokens)}",
             sleep=self.sleep or _sleep,
             watch=self.events.append,
-            crash_point=lambda point: self.at_point(point),
+            crash_point=self._pass_point,
         )
         self.parts: Assembled = assembled(
             self.ports, Tuning(rules=self.rules, pace=self.pace, watch=self.events.append), self.default_from
         )
+
+    def _pass_point(self, point: str) -> None:
+        """Tell whoever listens just now."""
+        self.at_point(point)
 
     @property
     def mailer(self) -> Mailer:
@@ -172,6 +176,6 @@ async def _sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-def only(capabilities: Capabilities = EVERYTHING, **fields: Any) -> Capabilities:
+def only(capabilities: Capabilities = EVERYTHING, **fields: object) -> Capabilities:
     """Return capabilities with some of them changed."""
     return replace(capabilities, **fields)

@@ -1,7 +1,8 @@
 """Runs a simulation on sources from which one guard was taken away.
 
-``python -m tests.dst.hunt`` searches a seed for every mutant, and pins them in ``pins.json`` if told ``--pin``; ``… hunt LAYER FROM TO`` runs a layer on the sources
-that PYTHONPATH names, and prints the first seed at which it breaks.
+``python -m tests.dst.hunt`` searches a seed for every mutant, and pins them in ``pins.json`` if told ``--pin``;
+``… hunt LAYER FROM TO`` runs a layer on the sources that PYTHONPATH names, and prints the first seed at which it
+breaks.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -279,7 +279,7 @@ class Gate:
         self.dead = False
         self._waits: asyncio.Future[Any] | None = None
 
-    async def wait(self, point: str) -> Any:
+    async def wait(self, point: str) -> object:
         """Stand at a point."""
         self.point = point
         self._waits = asyncio.get_running_loop().create_future()
@@ -300,14 +300,17 @@ class GatedStore:
         self._store = store
 
     async def get(self, email_id: str, /) -> Email:
+        """As the port says."""
         await self._gate.wait("get")
         return await self._store.get(email_id)
 
     async def content(self, email_id: str, /) -> Message:
+        """As the port says."""
         await self._gate.wait("content")
         return await self._store.content(email_id)
 
     async def save(self, email: Email) -> None:
+        """As the port says."""
         await self._gate.wait("save")
         await self._store.save(email)
         await self._gate.wait("saved")
@@ -323,6 +326,7 @@ class GatedProvider:
         self._gate = gate
 
     async def send(self, send: Send) -> Outcome:
+        """As the port says."""
         request = Request(self.name, send.key, self._world.clock.now(), self._gate.name)
         try:
             must(not self._world.worlds[self._gate.name].courier.stopping, "I37: a stopping worker calls nobody")
@@ -330,7 +334,7 @@ class GatedProvider:
         except BrokenError as error:
             self._world.broken = error  # the courier takes whatever is raised here for the provider's own bug
             raise
-        return await self._gate.wait("answer")
+        return cast("Outcome", await self._gate.wait("answer"))
 
     async def aclose(self) -> None:
         """Let go of nothing."""
@@ -665,8 +669,9 @@ def _drawn(world: OneEmail, draw: Callable[[], float]) -> tuple[str, ...]:
         kinds.setdefault(move[0], []).append(move)
     weights = {kind: FOCUSED.get(focus, {}).get(kind, WEIGHTS[kind]) for kind in kinds}
     left = draw() * sum(weights.values())
-    for kind, able in kinds.items():
-        left -= weights[kind]
+    able: list[tuple[str, ...]] = []
+    for kind, of_kind in kinds.items():
+        left, able = left - weights[kind], of_kind
         if left < 0:
             break
     preferred = [one for one in able if one[-1] in PREFERRED.get(focus, ())]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from tests.dst.virtual import LoopClock
 
 from mailcore.errors import SettingsError
+from mailcore.message import Lane
 from mailcore.testing import MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider, draws, ids
 
 OFFERED = """\
@@ -43,7 +44,8 @@ class ConnectedQueue(MemoryQueue):
         """Keep whom to offer wake-ups to."""
         self.offer = offer
 
-    async def enqueue(self, email_ids, *, lane) -> None:  # noqa: ANN001 - as the port
+    async def enqueue(self, email_ids: Sequence[str], *, lane: Lane) -> None:
+        """As the port says."""
         self.offer(email_ids, lane)
 
 

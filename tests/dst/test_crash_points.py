@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypeVar
 
 import pytest
 from msgspec import Struct
@@ -19,6 +19,7 @@ from mailcore.strategy import priority
 from mailcore.testing import MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING
 
+T = TypeVar("T")
 RULES = Rules(strategy=priority, strategy_name="priority")
 
 
@@ -51,7 +52,7 @@ class TrippedStore:
         self._store = store
         self._trip = trip
 
-    async def _pass(self, name: str, call: Callable[[], Awaitable[Any]]) -> Any:
+    async def _pass(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call between two points."""
         self._trip.point(f"before {name}")
         answer = await call()
@@ -59,12 +60,15 @@ class TrippedStore:
         return answer
 
     async def get(self, email_id: str, /) -> Email:
+        """As the port says."""
         return await self._pass("get", lambda: self._store.get(email_id))
 
     async def content(self, email_id: str, /) -> Message:
+        """As the port says."""
         return await self._pass("content", lambda: self._store.content(email_id))
 
     async def save(self, email: Email) -> None:
+        """As the port says."""
         await self._pass("save", lambda: self._store.save(email))
 
 
@@ -78,6 +82,7 @@ class TrippedProvider:
         self._taken = taken
 
     async def send(self, send: Send) -> Outcome:
+        """As the port says."""
         self._trip.point(f"before {self.name}")
         if self.name == "p1":
             return Deferred(code="503", detail="")

@@ -7,9 +7,11 @@ import functools
 import selectors
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from mailcore.testing.manual_clock import BEGINNING
+
+T = TypeVar("T")
 
 
 class StuckError(Exception):
@@ -42,6 +44,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(_Jump(self))
 
     def time(self) -> float:
+        """Return the virtual seconds."""
         return self.passed
 
 
@@ -49,14 +52,16 @@ class LoopClock:
     """A Clock that tells the running loop's time."""
 
     def now(self) -> datetime:
+        """As the port says."""
         since = timedelta(milliseconds=int(self.monotonic() * 1000 + 1e-6))
         return BEGINNING + since
 
     def monotonic(self) -> float:
+        """As the port says."""
         return asyncio.get_running_loop().time()
 
 
-def run(main: Coroutine[Any, Any, Any]) -> Any:
+def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in virtual time, and end whatever it left behind."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
@@ -66,7 +71,7 @@ def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
     """Return an async test as one that runs in virtual time."""
 
     @functools.wraps(test)
-    def wrapper(*args: Any, **kwargs: Any) -> None:
+    def wrapper(*args: object, **kwargs: object) -> None:
         run(test(*args, **kwargs))
 
     return wrapper

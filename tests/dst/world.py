@@ -7,11 +7,11 @@ paused does nothing until it wakes, while its clock runs on. The providers write
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 from msgspec.structs import replace
 from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, message
@@ -30,6 +30,7 @@ from mailcore.strategy import weighted
 from mailcore.testing import MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING
 
+T = TypeVar("T")
 WORKERS, NODES, EMAILS = 3, 2, 50
 TROUBLE, WHOLE = 600.0, 4 * 24 * 3600.0
 DEADLINE = 20.0
@@ -45,7 +46,7 @@ class Node:
     async def go_on(self) -> None:
         """Return when this process may act; never if it is dead."""
         loop = asyncio.get_running_loop()
-        while self.dead or loop.time() < self.wakes_at:
+        while self.dead or loop.time() < self.wakes_at:  # noqa: ASYNC110 - virtual time has no better wait
             await asyncio.sleep(10**9 if self.dead else self.wakes_at - loop.time())
 
 
@@ -56,7 +57,7 @@ class NodeStore:
         self.node = node
         self.sea = sea
 
-    async def _ask(self, call: Callable[[], Any], *, writes: bool = False) -> Any:
+    async def _ask(self, call: Callable[[], Awaitable[T]], *, writes: bool = False) -> T:
         """Make a call on the way there and back."""
         await self.node.go_on()
         await asyncio.sleep(self.sea.draw() * 0.02)
@@ -355,7 +356,7 @@ async def _story(draw: Callable[[], float]) -> Sea:
     posts = [asyncio.create_task(sea.post(nodes[n % NODES], n)) for n in range(EMAILS)]
     trouble = asyncio.create_task(sea.meddle())
     await asyncio.gather(*posts, trouble)
-    while asyncio.get_running_loop().time() < WHOLE and not _over(sea):
+    while asyncio.get_running_loop().time() < WHOLE and not _over(sea):  # noqa: ASYNC110 - as above
         await asyncio.sleep(60)
     for world in list(sea.workers):
         await sea.stop(world)
