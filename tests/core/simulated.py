@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
 
-from mailcore.simulation import CATALOGUE, PAIR, SEEDS, Figures, MadeUp, Match, averaged
+from mailcore.simulation import Figures, MadeUp, Match, averaged, matches
 from mailcore.simulation.contest import run
-
-RARE = 60
-"""Seeds where mail is rare: 20 hold too few e-mails for an average."""
 
 
 @cache
@@ -21,15 +17,16 @@ def processes() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
 
 
-def each(match: Match, seeds: Sequence[int] = range(SEEDS)) -> list[Figures]:
-    """Return the figures of every seed."""
-    return list(processes().map(run, [match] * len(seeds), seeds))
+def each(match: Match, first: int = 0) -> list[Figures]:
+    """Return the figures of every world, of this seed and those after it."""
+    return list(processes().map(run, [match] * match.seeds, range(first, first + match.seeds)))
 
 
 @cache
-def figures(scenario: str, contestant: str = "preferred_band", seeds: int = SEEDS) -> Figures:
+def figures(scenario: str, contestant: str = "preferred_band") -> Figures:
     """Return the average figures of a scenario of the catalogue."""
-    return averaged(each(Match(scenario=CATALOGUE[scenario](PAIR), contestant=contestant), range(seeds)))
+    (match,) = matches([scenario], [contestant])
+    return averaged(each(match))
 
 
 def team(size: int) -> tuple[MadeUp, ...]:

@@ -5,7 +5,7 @@ compared in them, `played` the figures of one of them in one of those over many 
 """
 
 from mailcore.simulation.catalogue import CATALOGUE, PAIR
-from mailcore.simulation.contest import CONTESTANTS, SEEDS, Match, all_played, played, rules_of
+from mailcore.simulation.contest import CONTESTANTS, SEEDS, Match, all_played, matches, played, rules_of
 from mailcore.simulation.delivery import delivered
 from mailcore.simulation.figures import Figures, averaged, figures_of
 from mailcore.simulation.internet import MadeUp, Spell
@@ -27,6 +27,7 @@ __all__ = [
     "averaged",
     "delivered",
     "figures_of",
+    "matches",
     "played",
     "rules_of",
 ]

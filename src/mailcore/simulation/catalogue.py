@@ -57,7 +57,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
     def at(self, per_second: float, providers: Sequence[MadeUp], lasts: timedelta | None = None) -> Scenario:
         """Return the trouble with so much mail, for as long as it lasts or a part of that."""
         ends = CALM + (lasts or self.lasts)
-        shifted = tuple(replace(one, begins=one.begins + CALM, ends=one.ends + CALM) for one in self.spells)
+        shifted = tuple(replace(one, begins=CALM + one.begins, ends=min(CALM + one.ends, ends)) for one in self.spells)
         first = providers[0].name
         return Scenario(
             name=f"{self.name} {per_second:g}/s",
@@ -166,7 +166,7 @@ CATALOGUE: Final[Mapping[str, Build]] = MappingProxyType(
         "flapping 20/s": partial(FLAPPING.at, 20, lasts=2 * MINUTE),
         "flapping 2/s": partial(FLAPPING.at, 2),
         "flapping 0.2/s": partial(FLAPPING.at, 0.2),
-        "all brown 2/s": partial(ALL_BROWN.at, 2),
+        "all brown 2/s": partial(ALL_BROWN.at, 2, lasts=3 * MINUTE),
         "throttled 20/s": partial(THROTTLED.at, 20),
         "newcomer 5/s": newcomer,
         "paced": paced,
@@ -174,3 +174,6 @@ CATALOGUE: Final[Mapping[str, Build]] = MappingProxyType(
     }
 )
 """Every scenario by its name."""
+
+RARE: Final = frozenset({"brown-out 0.2/s", "flapping 0.2/s"})
+"""Scenarios with so few e-mails that an average needs more worlds."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from mailcore.breaker import BreakerRules
 from mailcore.plan import Rules
 from mailcore.provider import ProviderView
+from mailcore.simulation.catalogue import CATALOGUE, PAIR, RARE
 from mailcore.simulation.delivery import delivered
 from mailcore.simulation.figures import Figures, averaged, figures_of
 from mailcore.simulation.internet import MadeUp
@@ -32,11 +33,13 @@ _NEVER: Final = 1_000_000_000
 
 
 def rules_of(contestant: str, scenario: Scenario, rules: Rules) -> Rules:
-    """Return the rules by which a contestant plays.
+    """Return the rules by which a contestant plays: as they are, if they have its strategy.
 
     Raises:
         KeyError: There is no such contestant.
     """
+    if contestant == rules.strategy_name:
+        return rules
     if contestant == ORACLE:
         return replace(rules, strategy=oracle(scenario.providers), strategy_name=ORACLE)
     if contestant == STATIC:
@@ -59,11 +62,37 @@ def oracle(providers: Sequence[MadeUp]) -> Strategy:
 
 
 class Match(Struct, frozen=True, kw_only=True):
-    """A contestant in a scenario."""
+    """A contestant in a scenario, over so many made-up worlds."""
 
     scenario: Scenario
     contestant: str = "preferred_band"
     rules: Rules = Rules()
+    seeds: int = SEEDS
+
+
+def matches(
+    names: Sequence[str],
+    contestants: Sequence[str] = CONTESTANTS,
+    *,
+    providers: Sequence[MadeUp] = PAIR,
+    rules: Rules | None = None,
+    seeds: int = SEEDS,
+) -> list[Match]:
+    """Return everybody in each of these scenarios; in more worlds where there is little mail to judge by.
+
+    Raises:
+        KeyError: There is no such scenario.
+    """
+    return [
+        Match(
+            scenario=CATALOGUE[name](providers),
+            contestant=contestant,
+            rules=rules or Rules(),
+            seeds=seeds * 3 if name in RARE else seeds,
+        )
+        for name in names
+        for contestant in contestants
+    ]
 
 
 def run(match: Match, seed: int) -> Figures:
@@ -72,12 +101,12 @@ def run(match: Match, seed: int) -> Figures:
     return figures_of(match.scenario, delivered(match.scenario, by, seed))
 
 
-def played(match: Match, seeds: int = SEEDS) -> Figures:
-    """Return how a contestant fares on average over so many made-up worlds."""
-    return averaged([run(match, seed) for seed in range(seeds)])
+def played(match: Match) -> Figures:
+    """Return how a contestant fares on average."""
+    return averaged([run(match, seed) for seed in range(match.seeds)])
 
 
-def all_played(matches: Sequence[Match], seeds: int, executor: Executor) -> Iterator[Figures]:
+def all_played(played_by: Sequence[Match], executor: Executor) -> Iterator[Figures]:
     """Return the same for many matches, in their order, each as soon as it is known; played by other processes."""
-    begun = [[executor.submit(run, match, seed) for seed in range(seeds)] for match in matches]
+    begun = [[executor.submit(run, match, seed) for seed in range(match.seeds)] for match in played_by]
     return (averaged([future.result() for future in runs]) for runs in begun)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from math import inf
 from statistics import fmean, median
 
@@ -95,19 +97,18 @@ def _summed(name: str) -> Callable[[Sequence[float]], float]:
     return max if name in {"hits", "late_s"} else fmean
 
 
-def hits_while_open(scenario: Scenario, seen: Chronicle) -> Iterable[int]:
+def hits_while_open(scenario: Scenario, seen: Chronicle) -> Iterator[int]:
     """Return for every opening of a breaker how many attempts began there until it opened again or closed.
 
     Those count that began when every worker's copy of the shared health could tell of the opening.
     """
-    for number, turn in enumerate(seen.turns):
-        if turn.state is State.OPEN:
-            later = (other.at for other in seen.turns[number + 1 :] if other.provider == turn.provider)
-            over, heard = next(later, None), turn.at + scenario.copy_age
-            yield sum(
-                one.provider == turn.provider and heard <= one.at and (over is None or one.at < over)
-                for one in seen.tries
-            )
+    for name in {turn.provider for turn in seen.turns}:
+        starts = [one.at for one in seen.tries if one.provider == name]
+        turns = [turn for turn in seen.turns if turn.provider == name]
+        for turn, following in zip_longest(turns, turns[1:]):
+            if turn.state is State.OPEN:
+                over = bisect_left(starts, following.at) if following else len(starts)
+                yield max(0, over - bisect_left(starts, turn.at + scenario.copy_age))
 
 
 def _part(tries: Sequence[Try], holds: Callable[[Try], bool]) -> float:
