@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby
 from math import isinf
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +22,7 @@ from mailapps.container import Role, provider_problems, rules_of
 from mailapps.settings_sources import load
 from mailcore.assembly import Share
 from mailcore.plan import Rules
-from mailcore.simulation import CATALOGUE, CONTESTANTS, PAIR, Figures, MadeUp, Match, Scenario, all_played
+from mailcore.simulation import CATALOGUE, CONTESTANTS, PAIR, Figures, MadeUp, Match, Scenario, all_played, matches
 
 Names = Annotated[tuple[str, ...], Parameter(negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -63,14 +64,14 @@ def simulate(
         config: The settings file, for --own.
         json: Print JSON for machines.
     """
-    builds = [build for name, build in CATALOGUE.items() if name.startswith(scenario or ("",))]
-    if not builds:
+    names = [name for name in CATALOGUE if name.startswith(scenario or ("",))]
+    if not names:
         raise UsageError(f"no such scenario; there are: {', '.join(CATALOGUE)}")
     if not set(strategy) <= set(CONTESTANTS):
         raise UsageError(f"no such strategy; there are: {', '.join(CONTESTANTS)}")
     providers, rules = _own(config) if own else (PAIR, Rules())
-    scenarios = [build(providers) for build in builds]
-    results = _results(scenarios, strategy or CONTESTANTS, seeds, rules)
+    found = matches(names, strategy or CONTESTANTS, providers=providers, rules=rules, seeds=seeds)
+    results = _results(found)
     if json:
         _print_json(results)
     else:
@@ -92,13 +93,13 @@ def _own(config: Path | None) -> tuple[Sequence[MadeUp], Rules]:
     return made_up, rules_of(settings, Role.UP)
 
 
-def _results(scenarios: Sequence[Scenario], strategies: Sequence[str], seeds: int, rules: Rules) -> Iterator[Result]:
+def _results(found: Sequence[Match]) -> Iterator[Result]:
     """Yield the figures of each scenario in order; every processor of the machine helps."""
-    matches = [Match(scenario=one, contestant=name, rules=rules) for one in scenarios for name in strategies]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        figures = all_played(matches, seeds, pool)
-        for scenario in scenarios:
-            yield scenario, {name: next(figures) for name in strategies}
+        pairs = zip(found, all_played(found, pool), strict=True)
+        for _, group in groupby(pairs, key=lambda one: one[0].scenario.name):
+            played = list(group)
+            yield played[0][0].scenario, {match.contestant: figures for match, figures in played}
 
 
 def _print_json(results: Iterator[Result]) -> None:
