@@ -10,19 +10,59 @@ import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
+from math import isinf
 from multiprocessing import get_context
 from pathlib import Path
 
 from mailcore.simulation import CATALOGUE, Figures, Match, all_played, matches
-from mailcore.simulation.table import TITLES, cells
 from mailcore.strategy import STRATEGIES
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "choosing-a-provider.md"
 BEGIN, END = "<!-- the table: nox -s simulate -->\n", "<!-- the end of the table -->\n"
 DEFAULT = "preferred_band"
 WITHIN = 0.01
+TITLES = (
+    "scenario",
+    "strategy",
+    "first try",
+    "failed per 1000",
+    "gone after",
+    "back after",
+    "share",
+    "openings",
+    "429",
+    "unsent",
+    "given up",
+    "decisions",
+    "last sent after",
+)
 
 Played = tuple[Match, Figures]
+
+
+def cells(match: Match, figures: Figures) -> tuple[str, ...]:
+    """Return one match as cells; a dash where the scenario has no trouble to go and come back from."""
+    watch = match.scenario.watch
+    return (
+        match.scenario.name,
+        match.contestant,
+        f"{100 * figures.first_try:.1f} %",
+        f"{figures.failed:.1f}",
+        seconds(figures.gone_s) if watch.settling else "–",
+        seconds(figures.back_s) if watch.after else "–",
+        f"{100 * figures.share:.0f} %",
+        f"{figures.openings:.1f}",
+        f"{figures.throttled:.1f}",
+        f"{figures.unsent:.1f}",
+        f"{figures.given_up:.1f}",
+        f"{figures.plans:.2f}",
+        f"{figures.late_s:.0f} s",
+    )
+
+
+def seconds(seconds: float) -> str:
+    """Return a time, or that it never came."""
+    return "never" if isinf(seconds) else f"{seconds:.0f} s"
 
 
 def row(match: Match, figures: Figures) -> str:

@@ -167,7 +167,7 @@ CATALOGUE: Final[Mapping[str, Build]] = MappingProxyType(
         "flapping 2/s": partial(FLAPPING.at, 2),
         "flapping 0.2/s": partial(FLAPPING.at, 0.2),
         "all brown 2/s": partial(ALL_BROWN.at, 2, lasts=3 * MINUTE),
-        "throttled 20/s": partial(THROTTLED.at, 20),
+        "throttled 2/s": partial(THROTTLED.at, 2),
         "newcomer 5/s": newcomer,
         "paced": paced,
         "long outage 10/h": partial(long_outage, 10),
