@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
+from tests.dst.given import CLEAR, MINUTE, NOW, RULES, SECOND, World, attempt, email, shut, view
+from tests.dst.virtual import virtually
 
 from mailcore.breaker import State
 from mailcore.events import Happening
@@ -15,8 +17,6 @@ from mailcore.ports import Configured
 from mailcore.provider import ProviderView
 from mailcore.roster import room_for, token_of
 from mailcore.testing import ScriptedProvider
-from tests.dst.given import CLEAR, MINUTE, NOW, RULES, SECOND, World, attempt, email, shut, view
-from tests.dst.virtual import virtually
 
 
 def paced(rate: float = 1.0) -> World:
