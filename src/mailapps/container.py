@@ -53,8 +53,8 @@ def provider_problems(name: str, table: Table) -> Sequence[str]:
 def rules_of(settings: Settings, role: Role) -> Rules:
     """Return the numbers that decisions go by.
 
-    An API without an engine reaches nobody by a wake-up in its own process, so that what it accepts is due at once
-    for the workers, which look into the store.
+    An API without an engine reaches nobody by a wake-up that stays in its process, so that what it accepts is due at
+    once for the workers, which look into the store.
 
     Raises:
         SettingsError: Nobody offers the strategy.
@@ -75,8 +75,13 @@ def rules_of(settings: Settings, role: Role) -> Rules:
         max_unknowns=settings.max_unknowns,
         unknown_grace=settings.unknown_grace,
         hold_for=settings.hold_for,
-        wakeup_grace=timedelta(0) if role is Role.API else settings.wakeup_grace,
+        wakeup_grace=timedelta(0) if role is Role.API and stays_here(settings) else settings.wakeup_grace,
     )
+
+
+def stays_here(settings: Settings) -> bool:
+    """Whether wake-ups reach nobody but the process that they are made in."""
+    return settings.queue.startswith("memory:")
 
 
 def pace_of(settings: Settings, role: Role) -> Pace:
@@ -106,11 +111,12 @@ def _clock(store: EmailStore) -> Clock:
     return store.clock if isinstance(store, HasClock) else system.new_clock()
 
 
-def _health(store: EmailStore) -> ProviderHealth:
-    """Return the providers' health that all processes on this store share."""
-    if not isinstance(store, SharesHealth):
-        raise SettingsError("store: it cannot share the providers' health")
-    return store.health
+def _health(store: EmailStore, queue: WakeUpQueue) -> ProviderHealth:
+    """Return the providers' health that all processes on this store and queue share; the quicker of the two has it."""
+    shared = next((part for part in (queue, store) if isinstance(part, SharesHealth)), None)
+    if shared is None:
+        raise SettingsError("store and queue: neither can share the providers' health")
+    return shared.health
 
 
 def _connected(settings: Settings, clock: Clock) -> tuple[Configured, ...]:
@@ -184,7 +190,7 @@ class Container(containers.DeclarativeContainer):
     store = providers.Singleton(_store, settings)
     clock = providers.Singleton(_clock, store)
     queue = providers.Singleton(_queue, settings)
-    health = providers.Singleton(_health, store)
+    health = providers.Singleton(_health, store, queue)
     connected = providers.Singleton(_connected, settings, clock)
     ports = providers.Singleton(_ports, store, queue, health, connected, clock, watch)
     tuning = providers.Singleton(_tuning, settings, role, watch)

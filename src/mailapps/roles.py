@@ -25,11 +25,13 @@ from mailcore.assembly import SPARE
 from mailcore.engine import Engine
 from mailcore.errors import MailError
 from mailcore.ports import Watch
+from mailcore.waking import woken
 
 NOTICE_S: Final = 0.2
 """How long the listener outlives readiness."""
 
-_BY_SIGNAL: Final = 128
+FORCED: Final = 128
+"""What is added to a signal's number where it forces a process to end: its exit code."""
 
 
 class CannotListenError(MailError):
@@ -64,8 +66,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def play(settings: Settings, role: Role, watch: Watch, tell: Tell) -> None:
-    """Do what a role does until a signal comes.
+async def play(settings: Settings, role: Role, watch: Watch, tell: Tell, leash: int | None = None) -> None:
+    """Do what a role does until a signal comes, or a supervisor's leash lets go.
 
     Raises:
         SettingsError: Something that the settings name is not there, or wrong.
@@ -75,9 +77,13 @@ async def play(settings: Settings, role: Role, watch: Watch, tell: Tell) -> None
     async with opened(settings, role, watch) as parts, AsyncExitStack() as stack:
         stop = parts.stop()
         end_by_signal(stop)
+        if leash is not None:
+            hold_on(leash, stop)
         emulator = await stack.enter_async_context(_emulator(settings)) if role is Role.UP else None
         if role is not Role.API:
             await stack.enter_async_context(carrying(parts.assembled().engine, stop))
+        if role in {Role.UP, Role.WORKER}:
+            await stack.enter_async_context(woken(parts.assembled().engine))
         started = Started(role=role, emulator=emulator, settings=settings)
         if role in {Role.UP, Role.API}:
             await _serve(parts, settings, started, tell)
@@ -161,12 +167,23 @@ def listening(bind: str, key: str) -> Generator[None]:
         raise CannotListenError(text) from error
 
 
+def hold_on(leash: int, stop: asyncio.Event) -> None:
+    """Set `stop` once the other end of a leash is gone: a pipe that the supervisor holds as long as it lives."""
+    loop = asyncio.get_running_loop()
+
+    def let_go() -> None:
+        loop.remove_reader(leash)
+        stop.set()
+
+    loop.add_reader(leash, let_go)
+
+
 def end_by_signal(stop: asyncio.Event) -> None:
     """Set `stop` on the first SIGTERM or SIGINT; end the process on the second."""
 
     def end(number: int) -> None:
         if stop.is_set():
-            os._exit(_BY_SIGNAL + number)
+            os._exit(FORCED + number)
         stop.set()
 
     loop = asyncio.get_running_loop()

@@ -75,6 +75,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     Attributes:
         default_from: The author of messages that name none; resolved when a message is accepted.
         admin_key: What callers of the API must show. Off loopback there must be one.
+        processes: How many processes `mailcore worker` keeps running, where the queue is one between processes.
         poll: How long an idle worker waits before it looks for due e-mails in the store again.
         sweep: The same for a scheduler.
         providers: Tables by the provider's name, in order of preference; secrets in them are Secrets.
@@ -87,6 +88,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_key: Secret | None = None
     strategy: str = "preferred_band"
     in_flight: Count = 256
+    processes: Count = 1
     bulk_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     lease: timedelta = timedelta(seconds=60)
     call_deadline: timedelta = timedelta(seconds=20)
@@ -134,6 +136,12 @@ def place(text: str) -> Place:
     if not colon or not bare or not (port.isascii() and port.isdigit()) or int(port) > 65535:  # noqa: PLR2004 - TCP
         raise ValueError('expected host:port, such as "127.0.0.1:8000" or "[::1]:8000"')
     return Place(bare, int(port))
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be printed: without the name and password that it may hold."""
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}{rest if rest.startswith('/') else rest.rpartition('@')[2]}"
 
 
 def is_loopback(host: str) -> bool:

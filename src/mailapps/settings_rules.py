@@ -32,6 +32,9 @@ KNOWN_KEYS: Final = (
 )
 """Beginnings and repeats of keys that anybody tries first."""
 
+STORES: Final = frozenset({"sqlite", "mongodb", "mongodb+srv"})
+QUEUES: Final = frozenset({"memory", "redis", "rediss"})
+
 _PORTS: Final = {"http": 80, "https": 443}
 _PRETENDERS: Final = frozenset({"emulator", "console"})
 
@@ -85,15 +88,18 @@ def _places(settings: Settings) -> Iterator[str]:
 
 def _pair(settings: Settings) -> Iterator[str]:
     """Store and queue go together."""
-    for key, url, mine, theirs in (
-        ("store", settings.store, "sqlite:///mailcore.db", "mongodb"),
-        ("queue", settings.queue, "memory://", "redis"),
+    store, queue = (url.partition(":")[0] for url in (settings.store, settings.queue))
+    for key, scheme, known, such in (
+        ("store", store, STORES, '"sqlite:///mailcore.db" or "mongodb://127.0.0.1:27017/mailcore"'),
+        ("queue", queue, QUEUES, '"memory://" or "redis://127.0.0.1:6379/0"'),
     ):
-        scheme = url.partition(":")[0]
-        if scheme == theirs:
-            yield f'{key}: {theirs} comes with the next release; today it is {key} = "{mine}"'
-        elif scheme != mine.partition(":")[0]:
-            yield f'{key}: expected a URL such as "{mine}", got one of "{scheme[:40]}"'
+        if scheme not in known:
+            yield f'{key}: expected a URL such as {such}, got one of "{scheme[:40]}"'
+    if store == "sqlite" and queue in QUEUES - {"memory"}:
+        yield (
+            'queue: with SQLite it is "memory://", since its workers look into the file themselves; '
+            "Redis goes with a store that several machines can reach, mongodb://…"
+        )
 
 
 def _author(settings: Settings) -> Iterator[str]:

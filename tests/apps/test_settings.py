@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailapps.container import provider_problems
-from mailapps.settings import Settings
+from mailapps.settings import Settings, shown
 from mailapps.settings_sources import load, where
 from mailcore.errors import SettingsError
 from mailcore.secret import Secret
@@ -140,11 +140,23 @@ WRONG = [
         'emulator.bind: expected host:port, such as "127.0.0.1:8000" or "[::1]:8000", got ":8025"',
     ),
     (
-        'store = "mongodb://db/x"',
-        'store: mongodb comes with the next release; today it is store = "sqlite:///mailcore.db"',
+        'queue = "redis://r/0"',
+        (
+            'queue: with SQLite it is "memory://", since its workers look into the file themselves; '
+            "Redis goes with a store that several machines can reach, mongodb://…"
+        ),
     ),
-    ('queue = "redis://r/0"', 'queue: redis comes with the next release; today it is queue = "memory://"'),
-    ('store = "postgres://db"', 'store: expected a URL such as "sqlite:///mailcore.db", got one of "postgres"'),
+    (
+        'store = "postgres://db"',
+        (
+            'store: expected a URL such as "sqlite:///mailcore.db" or "mongodb://127.0.0.1:27017/mailcore", '
+            'got one of "postgres"'
+        ),
+    ),
+    (
+        'queue = "amqp://r/0"',
+        'queue: expected a URL such as "memory://" or "redis://127.0.0.1:6379/0", got one of "amqp"',
+    ),
     (
         'retention.records = "30d"',
         "retention comes with a later release; today nothing is erased by age: remove the key",
@@ -191,6 +203,14 @@ WRONG = [
     ),
     ("in_flight = ", "is no TOML"),
 ]
+
+
+def test_a_url_is_shown_without_its_password() -> None:
+    """Banner and log name the store and the queue, and never the password in their URL."""
+    assert shown("mongodb://ann:p@ss/word@db:27017,db2:27017/mail?w=1") == "mongodb://db:27017,db2:27017/mail?w=1"
+    assert shown("redis://:hunter2@r:6379/0") == "redis://r:6379/0"
+    assert shown("sqlite:///mail@home.db") == "sqlite:///mail@home.db"
+    assert shown("memory://") == "memory://"
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG, ids=[text.splitlines()[-1] for text, _ in WRONG])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from mailapps.container import Role
+from mailapps.container import Role, stays_here
 from mailapps.roles import Started
-from mailapps.settings import Settings, place
+from mailapps.settings import Settings, place, shown
 from mailapps.settings_rules import points_at_emulator
 
 _BODY = """{
@@ -40,7 +40,8 @@ def _places(started: Started) -> list[str]:
         "API": started.api,
         "docs": f"{started.api}/docs" if started.api else None,
         "inbox": f"{started.emulator}/" if started.emulator else None,
-        "store": started.settings.store,
+        "store": shown(started.settings.store),
+        "queue": shown(started.settings.queue) if not stays_here(started.settings) else None,
         "providers": ", ".join(started.settings.providers),
     }
     return [f"  {name:<10}{escape(text)}" for name, text in places.items() if text]

@@ -14,15 +14,17 @@ from rich.console import Console
 from rich.text import Text
 
 from mailapps.cli.banner import banner
-from mailapps.cli.exits import UsageError
-from mailapps.container import Role, provider_problems
+from mailapps.cli.exits import Exit, UsageError
+from mailapps.container import Role, provider_problems, stays_here
 from mailapps.emulator import EmulatorSettings
 from mailapps.emulator import run as run_emulator
 from mailapps.logs import set_up, watching
 from mailapps.roles import Started, listening, play, run
-from mailapps.settings import EMULATOR_BIND, place
+from mailapps.settings import EMULATOR_BIND, Settings, place, shown
 from mailapps.settings_sources import load
+from mailapps.supervisor import Supervisor, patience_of
 
+Leash = Annotated[int | None, Parameter(show=False)]
 Config = Annotated[Path | None, Parameter(env_var="MAILCORE_CONFIG")]
 
 
@@ -46,13 +48,21 @@ def api(*, config: Config = None) -> None:
     _play(Role.API, config)
 
 
-def worker(*, config: Config = None) -> None:
+def worker(*, config: Config = None, alone: bool = False, leash: Leash = None) -> int:
     """Send e-mails from the store, without an API. Any number of workers share one store.
+
+    With a queue between processes (Redis) it keeps `processes` of them running, and starts one again that dies.
 
     Args:
         config: The settings file; by default ./mailcore.toml, if it is there.
+        alone: Be one process without a supervisor, where somebody else restarts it: systemd, Kubernetes.
+        leash: The end of a pipe of a supervisor.
     """
-    _play(Role.WORKER, config)
+    settings = load(config, os.environ, provider_problems)
+    if alone or leash is not None or stays_here(settings):
+        _run(settings, Role.WORKER, leash)
+        return Exit.OK
+    return _supervise(settings, config)
 
 
 def scheduler(*, config: Config = None) -> None:
@@ -87,16 +97,35 @@ def emulator(*, bind: str = EMULATOR_BIND, ledger: Path | None = None) -> None:
         asyncio.run(run_emulator(EmulatorSettings(host=at.host, port=at.port, ledger=ledger), ready))
 
 
+def _supervise(settings: Settings, config: Path | None) -> int:
+    """Keep worker processes running; return the exit code."""
+    set_up(settings.log, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    log = structlog.get_logger("mailcore")
+    command = [sys.executable, "-m", "mailapps", "worker", *(["--config", str(config)] if config else []), "--leash"]
+
+    def told(what: str, process: int, code: int) -> None:
+        (log.error if what == "died" else log.info)(f"worker_{what}", process=process, code=code)
+
+    Console().print(Text.from_markup(banner(Started(role=Role.WORKER, settings=settings))), soft_wrap=True)
+    supervisor = Supervisor(command=command, patience=patience_of(settings.call_deadline), told=told)
+    return asyncio.run(supervisor.run(settings.processes))
+
+
 def _play(role: Role, config: Path | None) -> None:
     """Run a role by the settings."""
-    settings = load(config, os.environ, provider_problems)
+    _run(load(config, os.environ, provider_problems), role)
+
+
+def _run(settings: Settings, role: Role, leash: int | None = None) -> None:
+    """Run a role in this process; on a leash the supervisor has said the rest already."""
     set_up(settings.log, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
     log = structlog.get_logger("mailcore")
     console = Console()
 
     def tell(started: Started) -> None:
-        log.info("started", role=str(role), api=started.api, emulator=started.emulator, store=settings.store)
-        console.print(Text.from_markup(banner(started)), soft_wrap=True)
+        log.info("started", role=str(role), api=started.api, emulator=started.emulator, store=shown(settings.store))
+        if leash is None:
+            console.print(Text.from_markup(banner(started)), soft_wrap=True)
 
-    run(play(settings, role, watching(log), tell))
+    run(play(settings, role, watching(log), tell, leash))
     log.info("stopped", role=str(role))

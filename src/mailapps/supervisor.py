@@ -1,0 +1,149 @@
+"""Keeps worker processes alive: starts so many, starts one again that died, and ends them all politely.
+
+dramatiq's own master ends with the first of its processes that dies, and with exit code 1. Here a death is answered
+by a new process at once, and by a pause that grows while it keeps dying. What the dead one was sending is found by
+its lease.
+
+The processes hang on a leash, a pipe that closes when this process dies however it dies: they end politely then,
+and nobody is left behind beside the workers of the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from mailapps.roles import FORCED
+from mailcore.assembly import SPARE
+
+FIRST_PAUSE: Final = timedelta(milliseconds=100)
+LONGEST_PAUSE: Final = timedelta(seconds=30)
+STEADY: Final = timedelta(seconds=30)
+"""A process that lived so long did not die of how it was started."""
+
+_MOST_DOUBLINGS: Final = 20
+_ENDED: Final = 0
+
+Told = Callable[[str, int, int], None]
+"""Is told what happened ("started", "died") to which process id, and its exit code."""
+
+
+def pause_before(deaths: int) -> timedelta:
+    """Return how long to wait before a process is started again that died so many times in a row, soon each time."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(deaths - 1, _MOST_DOUBLINGS)))
+
+
+@dataclass(kw_only=True)
+class Supervisor:
+    """Keeps so many processes of one command running.
+
+    Attributes:
+        command: Starts one; the number of the leash's end is added to it.
+        patience: How long they may take to end before they are killed.
+    """
+
+    command: Sequence[str]
+    patience: timedelta
+    told: Told
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _running: set[asyncio.subprocess.Process] = field(default_factory=set["asyncio.subprocess.Process"])
+
+    async def run(self, processes: int) -> int:
+        """Keep them running until a signal comes; return 0 if all of them ended well."""
+        with _signals(self._end), _leash() as end:
+            async with asyncio.TaskGroup() as group:
+                kept = [group.create_task(self._keep(end)) for _ in range(processes)]
+        return max((task.result() for task in kept), default=_ENDED)
+
+    def _end(self, number: int) -> None:
+        """End all processes politely on the first signal, and on the second one there and then."""
+        if self._stop.is_set():
+            for process in self._running:
+                process.kill()
+            os._exit(FORCED + number)
+        self._stop.set()
+        for process in self._running:
+            process.terminate()
+
+    async def _keep(self, leash: int) -> int:
+        """Keep one process running; return its last exit code."""
+        deaths, loop = 0, asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            code = await self._live(leash)
+            if self._stop.is_set():
+                return code
+            deaths = 1 if loop.time() - began >= STEADY.total_seconds() else deaths + 1
+            if await self._stopped_within(pause_before(deaths)):
+                return _ENDED
+
+    async def _live(self, leash: int) -> int:
+        """Run one process to its end."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command, str(leash), pass_fds=(leash,), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+        self._running.add(process)
+        self.told("started", process.pid, 0)
+        if self._stop.is_set():
+            process.terminate()
+        try:
+            code = await self._ended(process)
+        finally:
+            self._running.discard(process)
+        self.told("ended" if self._stop.is_set() else "died", process.pid, code)
+        return code
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Wait until a process has ended, and no longer than patience once it was asked to."""
+        asked = asyncio.get_running_loop().create_task(self._stop.wait())
+        ended = asyncio.get_running_loop().create_task(process.wait())
+        await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        await asyncio.wait({ended}, timeout=None if ended.done() else self.patience.total_seconds())
+        if not ended.done():
+            process.kill()
+        return await ended
+
+    async def _stopped_within(self, pause: timedelta) -> bool:
+        """Wait a while; return at once if the end has come."""
+        try:
+            async with asyncio.timeout(pause.total_seconds()):
+                await self._stop.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@contextmanager
+def _signals(end: Callable[[int], None]) -> Generator[None]:
+    """Have SIGTERM and SIGINT call `end` with their number."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def patience_of(call_deadline: timedelta) -> timedelta:
+    """Return how long a worker may take to end: its calls, what they leave to do, and the end of its parts."""
+    return call_deadline + 2 * SPARE
+
+
+@contextmanager
+def _leash() -> Generator[int]:
+    """Give the end of a pipe whose other end nobody but this process holds."""
+    theirs, ours = os.pipe()
+    try:
+        yield theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
