@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+from tests.dst import plugged
+from tests.dst.given import World, message
+from tests.dst.virtual import LoopClock, virtually
 
 import mailcore
 from mailcore.assembly import Assembled, Tuning, assembled, configured, found
@@ -11,9 +14,6 @@ from mailcore.errors import SettingsError, StoreUnavailableError
 from mailcore.lifecycle import Status
 from mailcore.ports import Configured
 from mailcore.testing import ScriptedProvider
-from tests.dst import plugged
-from tests.dst.given import World, message
-from tests.dst.virtual import LoopClock, virtually
 
 FAKE = {"kind": "fake", "api_key": "right"}
 

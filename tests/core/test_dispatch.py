@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.dst.given import HOUR, MINUTE, NOW, RULES, SECOND, attempt, deferred, doubtful, email
 
 from mailcore.dispatch import (
     REST,
@@ -23,7 +24,6 @@ from mailcore.message import Lane, OnUnknown
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown, Verdict
 from mailcore.plan import Begin, Conclude, GiveUp, Hold, Plan, Rules, Skip, Wait, Withdraw
 from mailcore.retry import RetryPolicy
-from tests.dst.given import HOUR, MINUTE, NOW, RULES, SECOND, attempt, deferred, doubtful, email
 
 ACCEPTED = Accepted(provider_id="x", detail="queued")
 REJECTED = Rejected(code="550", detail="no such user")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.dst.given import CLEAR, HOUR, MINUTE, NOW, SECOND, attempt, deferred, doubtful, email, only, shut, view
 
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Lane, OnUnknown
@@ -16,7 +17,6 @@ from mailcore.provider import Feature, Needs, ProviderView
 from mailcore.retry import RetryPolicy
 from mailcore.standing import Obstacle
 from mailcore.strategy import priority
-from tests.dst.given import CLEAR, HOUR, MINUTE, NOW, SECOND, attempt, deferred, doubtful, email, only, shut, view
 
 RULES = Rules(strategy=priority, strategy_name="priority")
 BOTH = (view("p1"), view("p2"))

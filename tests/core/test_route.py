@@ -2,12 +2,12 @@
 
 import pytest
 from msgspec.structs import replace
+from tests.dst.given import CLEAR, HOUR, MINUTE, NOW, attempt, deferred, email, only, shut, view
 
 from mailcore.lifecycle import Email, Status
 from mailcore.outcome import Verdict
 from mailcore.route import Route, find_route, spent
 from mailcore.standing import Obstacle
-from tests.dst.given import CLEAR, HOUR, MINUTE, NOW, attempt, deferred, email, only, shut, view
 
 OPEN = shut(Obstacle.OPEN, NOW + MINUTE)
 
