@@ -48,6 +48,11 @@ def millis(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
+def moment(milliseconds: int) -> datetime:
+    """Return the moment of so many milliseconds since 1970."""
+    return _EPOCH + milliseconds * _MILLISECOND
+
+
 def email_text(email: Email) -> str:
     """Return an e-mail as one line of JSON."""
     return _json.encode(email).decode()

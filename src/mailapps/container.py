@@ -13,16 +13,20 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Final, cast
 
 from dependency_injector import containers, providers
 
 from mailadapters import system
 from mailapps.api.config import ApiConfig
+from mailapps.metrics.counting import Tally
+from mailapps.metrics.gauges import Stocktaker
 from mailapps.settings import Settings, Table
 from mailcore.assembly import Assembled, HasClock, SharesHealth, Tuning, assembled, author, configured, found
 from mailcore.engine import Pace
 from mailcore.errors import EmailNotFoundError, SettingsError
+from mailcore.events import Event
 from mailcore.plan import Rules
 from mailcore.ports import Clock, Configured, EmailStore, Ports, ProviderHealth, WakeUpQueue, Watch, look_away
 from mailcore.retry import LaneRules, RetryPolicy
@@ -147,6 +151,33 @@ def _ports(
     )
 
 
+def _told(watch: Watch, tally: Tally) -> Watch:
+    """Return a watcher that counts, and tells another one."""
+
+    def tell(event: Event) -> None:
+        tally.watch(event)
+        watch(event)
+
+    return tell
+
+
+def _scrape(made: Assembled, tally: Tally, role: Role) -> Callable[[], Awaitable[bytes]] | None:
+    """Return what reads the metrics; None if the library for that is not installed."""
+    if find_spec("prometheus_client") is None:
+        return None
+    from mailapps.metrics.scraping import Scrape
+
+    ports = made.mailer.ports
+    return Scrape(
+        tally=tally,
+        assembled=made,
+        stocktaker=Stocktaker(ports.store, ports.clock.monotonic),
+        carries=role is not Role.API,
+        version=version("mailcore-engine"),
+        role=role,
+    ).text
+
+
 def _tuning(settings: Settings, role: Role, watch: Watch) -> Tuning:
     """Return what the settings say of decisions and pace."""
     return Tuning(rules=rules_of(settings, role), pace=pace_of(settings, role), watch=watch)
@@ -167,7 +198,9 @@ async def store_answers(store: EmailStore) -> None:
         await store.get("em_is_anybody_there")
 
 
-def _api(settings: Settings, store: EmailStore, stop: asyncio.Event) -> ApiConfig:
+def _api(
+    settings: Settings, store: EmailStore, stop: asyncio.Event, scrape: Callable[[], Awaitable[bytes]] | None
+) -> ApiConfig:
     """Return how to run the API."""
     probes: dict[str, Callable[[], Awaitable[object]]] = {"store": partial(store_answers, store)}
     return ApiConfig(
@@ -176,6 +209,7 @@ def _api(settings: Settings, store: EmailStore, stop: asyncio.Event) -> ApiConfi
         version=version("mailcore-engine"),
         draining=stop.is_set,
         probes=probes,
+        scrape=scrape,
     )
 
 
@@ -192,10 +226,13 @@ class Container(containers.DeclarativeContainer):
     queue = providers.Singleton(_queue, settings)
     health = providers.Singleton(_health, store, queue)
     connected = providers.Singleton(_connected, settings, clock)
-    ports = providers.Singleton(_ports, store, queue, health, connected, clock, watch)
-    tuning = providers.Singleton(_tuning, settings, role, watch)
+    tally = providers.Singleton(Tally, settings.provided.providers)
+    told = providers.Singleton(_told, watch, tally)
+    ports = providers.Singleton(_ports, store, queue, health, connected, clock, told)
+    tuning = providers.Singleton(_tuning, settings, role, told)
     assembled = providers.Singleton(_assembled, ports, tuning, settings)
-    api = providers.Singleton(_api, settings, store, stop)
+    scrape = providers.Singleton(_scrape, assembled, tally, role)
+    api = providers.Singleton(_api, settings, store, stop, scrape)
 
 
 @asynccontextmanager

@@ -80,6 +80,8 @@ async def play(settings: Settings, role: Role, watch: Watch, tell: Tell, leash: 
         if leash is not None:
             hold_on(leash, stop)
         emulator = await stack.enter_async_context(_emulator(settings)) if role is Role.UP else None
+        if role in {Role.WORKER, Role.SCHEDULER} and settings.metrics.bind is not None:
+            await stack.enter_async_context(_metrics(parts, settings.metrics.bind, _processes(settings, role)))
         if role is not Role.API:
             await stack.enter_async_context(carrying(parts.assembled().engine, stop))
         if role in {Role.UP, Role.WORKER}:
@@ -90,6 +92,22 @@ async def play(settings: Settings, role: Role, watch: Watch, tell: Tell, leash: 
         else:
             tell(started)
             await stop.wait()
+
+
+def _processes(settings: Settings, role: Role) -> int:
+    """Return how many processes of a role there are on one set of settings."""
+    return settings.processes if role is Role.WORKER else 1
+
+
+@asynccontextmanager
+async def _metrics(parts: Container, bind: str, processes: int) -> AsyncGenerator[str]:
+    """Answer for metrics and health until the end; give their address."""
+    from mailapps.exposing import exposing
+
+    async with AsyncExitStack() as stack:
+        with listening(bind, "metrics.bind"):
+            url = await stack.enter_async_context(exposing(parts.api(), place(bind), processes))
+        yield url
 
 
 async def _serve(parts: Container, settings: Settings, started: Started, tell: Tell) -> None:

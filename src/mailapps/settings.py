@@ -63,6 +63,12 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     format: Literal["auto", "json", "text"] = "auto"
 
 
+class MetricsSettings(Struct, frozen=True, kw_only=True):
+    """Where a worker or scheduler answers for metrics and health; an API answers `/metrics` itself."""
+
+    bind: str | None = None
+
+
 class EmulatorPlace(Struct, frozen=True, kw_only=True):
     """Where the emulator listens; a provider whose `base_url` is there makes `mailcore up` run it."""
 
@@ -102,6 +108,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     retry: RetrySettings = RetrySettings()
     lanes: LanesSettings = LanesSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     emulator: EmulatorPlace = EmulatorPlace()
     providers: Mapping[str, Table] = field(default_factory=dict[str, Table])
 

@@ -78,8 +78,9 @@ def _where(table: Table) -> Place | None:
 
 
 def _places(settings: Settings) -> Iterator[str]:
-    """Both addresses can be listened at."""
-    for key, text in (("bind", settings.bind), ("emulator.bind", settings.emulator.bind)):
+    """The addresses can be listened at."""
+    metrics = [("metrics.bind", settings.metrics.bind)] if settings.metrics.bind is not None else []
+    for key, text in (("bind", settings.bind), ("emulator.bind", settings.emulator.bind), *metrics):
         try:
             place(text)
         except ValueError as error:

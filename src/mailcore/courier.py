@@ -20,7 +20,7 @@ from mailcore.events import Event, Happening
 from mailcore.lifecycle import Attempt, Email, EmailId, Reason, Status
 from mailcore.message import Lane
 from mailcore.outcome import Outcome, Rejected, Unknown
-from mailcore.plan import Begin, Plan, Rules, Skip, Wait, plan_attempt, recovered
+from mailcore.plan import Begin, Plan, Rules, Skip, Wait, just_lapsed, plan_attempt, recovered
 from mailcore.ports import Due, Ports, Provider
 from mailcore.provider import Send
 from mailcore.records import Decide, Records
@@ -104,6 +104,8 @@ class Courier:
         if saved is None:
             await self._release(transition.email)
             return None
+        if just_lapsed(email):
+            self.ports.watch(Event(what=Happening.LEASE_EXPIRED, email_id=email.id, email=saved))
         self.ports.crash_point("after_claim")
         return Claim(saved, saved.open_attempt, began) if saved.open_attempt else None
 

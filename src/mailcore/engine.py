@@ -95,6 +95,11 @@ class Engine:
         """How many slots are free."""
         return self.pace.slots - len(self._under_way)
 
+    @property
+    def waiting(self) -> dict[Lane, int]:
+        """How many wake-ups wait for a slot, by lane."""
+        return {lane: len(ids) for lane, ids in self._waiting.items()}
+
     async def run(self) -> None:
         """Carry e-mails until `stop` is called.
 

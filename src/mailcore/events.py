@@ -16,6 +16,7 @@ class Happening(StrEnum):
     CHANGED = "changed"
     ATTEMPTED = "attempted"
     STALE_SAVE = "stale_save"
+    LEASE_EXPIRED = "lease_expired"
     SETTLED_LATE = "settled_late"
     WAKE_UP_LOST = "wake_up_lost"
     BURIAL_LOST = "burial_lost"

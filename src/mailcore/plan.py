@@ -133,6 +133,12 @@ def recovered(email: Email, now: datetime) -> Email:
     )
 
 
+def just_lapsed(email: Email) -> bool:
+    """Return whether `recovered` has closed an attempt of this e-mail, and nobody has saved that yet."""
+    last = email.attempts[-1].finished_at if _crashed(email) else None
+    return last is not None and last > email.updated_at
+
+
 def plan_attempt(email: Email, providers: Sequence[ProviderView], rules: Rules, now: datetime, u: float) -> Plan:
     """Return what to do with an e-mail now.
 

@@ -8,11 +8,18 @@ from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
 from mailcore.outcome import Outcome
 from mailcore.testing import ManualClock, MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider
-from mailcore.testing.contracts import ClockContract, HealthContract, ProviderContract, QueueContract, StoreContract
+from mailcore.testing.contracts import (
+    ClockContract,
+    HealthContract,
+    ProviderContract,
+    QueueContract,
+    StockContract,
+    StoreContract,
+)
 
 
-class TestMemoryStore(StoreContract):
-    """MemoryStore is an EmailStore."""
+class TestMemoryStore(StoreContract, StockContract):
+    """MemoryStore is an EmailStore that takes stock."""
 
     @pytest.fixture
     def store(self) -> MemoryStore:

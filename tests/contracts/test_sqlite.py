@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mailadapters.sqlite import SqliteHealth, SqliteStore, open_store
-from mailcore.testing.contracts import HealthContract, StoreContract
+from mailcore.testing.contracts import HealthContract, StockContract, StoreContract
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.aclose()
 
 
-class TestSqliteStore(StoreContract):
-    """SqliteStore is an EmailStore."""
+class TestSqliteStore(StoreContract, StockContract):
+    """SqliteStore is an EmailStore that takes stock."""
 
 
 class TestSqliteHealth(HealthContract):

@@ -9,6 +9,7 @@ import apsw
 from mailadapters.sqlite.coalescing import Coalescer, Part
 from mailadapters.sqlite.connection import Reader, SqliteFile, Writer
 from mailadapters.sqlite.faults import unavailable
+from mailcore.stock import Batches
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -37,6 +38,10 @@ class Access:
     async def look(self, part: Part[A, R], argument: A) -> R:
         """Read what may take long to find, in nobody's way."""
         return await self._through(self._lister, part, argument)
+
+    def batches(self) -> dict[str, Batches]:
+        """Return what each thread has carried together."""
+        return {"write": self._writer.carried, "read": self._reader.carried, "list": self._lister.carried}
 
     async def aclose(self) -> None:
         """Finish what waits and let go of the file."""

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import apsw
 
 from mailcore.errors import StoreUnavailableError
+from mailcore.stock import Batches
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -56,7 +57,11 @@ class Perform(Protocol):
 
 
 class Coalescer:
-    """A thread that performs calls in batches; it starts with the first call and ends with `aclose`."""
+    """A thread that performs calls in batches; it starts with the first call and ends with `aclose`.
+
+    Attributes:
+        carried: How many calls went in how many batches.
+    """
 
     def __init__(self, name: str, perform: Perform, *, capacity: int) -> None:
         self._name = name
@@ -66,6 +71,7 @@ class Coalescer:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self.carried = Batches(0, 0)
 
     async def ask(self, part: Part[A, R], argument: A) -> R:
         """Have something done and return its result.
@@ -102,6 +108,7 @@ class Coalescer:
         while batch := self._gathered():
             live = [call for call in batch if not call.future.cancelled()]
             if live:
+                self.carried = Batches(self.carried.calls + len(live), self.carried.batches + 1)
                 self._attempt(live)
             _deliver(live)
         self._perform.close()

@@ -11,11 +11,13 @@ from mailadapters.sqlite.listing import Found, Span, count_all, find_all
 from mailadapters.sqlite.provider_health import SqliteHealth
 from mailadapters.sqlite.reading import content_all, get_all
 from mailadapters.sqlite.rows import row
+from mailadapters.sqlite.stock import piles_all
 from mailadapters.sqlite.taking import Take, take_all
 from mailadapters.sqlite.writing import New, Next, add_all, save_all
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
 from mailcore.ports import Added, Due, Page, Query
+from mailcore.stock import Batches, Pile
 
 
 class SqliteStore:
@@ -86,6 +88,12 @@ class SqliteStore:
 
     async def count(self, query: Query) -> int:
         return await self._access.look(count_all, query)
+
+    async def stock(self) -> Sequence[Pile]:
+        return await self._access.look(piles_all, None)
+
+    def batches(self) -> dict[str, Batches]:
+        return self._access.batches()
 
     async def aclose(self) -> None:
         await self._access.aclose()

@@ -10,6 +10,7 @@ from mailapps.api.access import gate_for
 from mailapps.api.body import JsonRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import dress
+from mailapps.api.metrics import metrics_router
 from mailapps.api.refusals import answer_refusal
 from mailcore.mailer import Mailer
 
@@ -22,12 +23,28 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
         middleware=[gate_for(config.admin_key)],
     )
     return Litestar(
-        route_handlers=[api, *vitals.ROUTES, *pages.ROUTES],
+        route_handlers=[api, metrics_router(gate_for(config.admin_key)), *vitals.ROUTES, *pages.ROUTES],
         request_class=JsonRequest,
         request_max_body_size=mailer.limits.request_bytes,
         exception_handlers={Exception: answer_refusal},
         before_send=[dress],
         state=State({"mailer": mailer, "config": config}, deep_copy=False),
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def create_metrics_app(config: ApiConfig, *, loopback: bool) -> Litestar:
+    """Return what a process without an API answers: metrics and health, to everybody who reaches its address.
+
+    Over loopback it asks for a local name, as a page of another site must not read them by DNS rebinding.
+    """
+    return Litestar(
+        route_handlers=[metrics_router(gate_for(None) if loopback else None), *vitals.ROUTES],
+        request_class=JsonRequest,
+        exception_handlers={Exception: answer_refusal},
+        before_send=[dress],
+        state=State({"config": config}, deep_copy=False),
         openapi_config=None,
         logging_config=None,
     )

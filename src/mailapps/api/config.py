@@ -38,6 +38,7 @@ class ApiConfig(Struct, frozen=True, kw_only=True):
         probe_within: How long a probe may take.
         store_within: How long an answer of the store is waited for, the wake-up's budget on top of it.
         body_within: How long a caller may take to send a body.
+        scrape: Reads the metrics of this process; None if the library for that is not installed.
         on_crash: Is told of exceptions that nobody expected.
     """
 
@@ -49,4 +50,5 @@ class ApiConfig(Struct, frozen=True, kw_only=True):
     probe_within: timedelta = timedelta(milliseconds=500)
     store_within: timedelta = timedelta(seconds=2)
     body_within: timedelta = timedelta(seconds=60)
+    scrape: Callable[[], Awaitable[bytes]] | None = None
     on_crash: Crash = log_crash

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
-from mailcore.lifecycle import Email, EmailId
-from mailcore.message import Message
+from mailcore.lifecycle import Email, EmailId, Status
+from mailcore.message import Lane, Message
 from mailcore.ports import Added, Due, Page, Query
+from mailcore.stock import Pile
 from mailcore.testing.selection import found, is_due
 
 
@@ -80,6 +81,14 @@ class MemoryStore:
     async def count(self, query: Query) -> int:
         await self._reach()
         return sum(1 for _ in self._found(query))
+
+    async def stock(self) -> Sequence[Pile]:
+        await self._reach()
+        piles: dict[tuple[Lane, Status], list[datetime]] = {}
+        for email_id, wakes_at in self._wake_at.items():
+            email = self.emails[email_id]
+            piles.setdefault((email.lane, email.status), []).append(wakes_at)
+        return [Pile(lane=one[0], status=one[1], count=len(some), wakes_at=min(some)) for one, some in piles.items()]
 
     async def aclose(self) -> None:
         self.closed += 1

@@ -32,6 +32,7 @@ TABLE = {
     ("GET", "/docs/{name}"): OPEN,
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
+    ("GET", "/metrics"): KEYED,
     ("GET", "/schema/openapi.json"): OPEN,
 }
 
@@ -58,7 +59,7 @@ def test_every_route_is_in_the_table(world: World) -> None:
 
 @pytest.mark.parametrize(("route", "access"), TABLE.items())
 async def test_only_who_knows_the_key_gets_in(world: World, route: tuple[str, str], access: str) -> None:
-    """Every route under /api asks for the key, and answers nothing of itself without it."""
+    """Every route under /api asks for the key, and so do the metrics; nothing is answered without it."""
     method, path = route
     async with world.client(admin_key=KEY) as api:
         answer = await api.request(method, filled(path))

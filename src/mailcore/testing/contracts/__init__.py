@@ -8,9 +8,22 @@ A class supplies the fixture that its contract names; what it must give is said 
 """
 
 from mailcore.testing.contracts.clock import ClockContract
+from mailcore.testing.contracts.leasing import LeaseContract
 from mailcore.testing.contracts.provider_health import HealthContract
+from mailcore.testing.contracts.retaining import RetainingContract
 from mailcore.testing.contracts.sending import ProviderContract
+from mailcore.testing.contracts.stocking import StockContract
 from mailcore.testing.contracts.store import StoreContract
+from mailcore.testing.contracts.switching import SwitchesContract
 from mailcore.testing.contracts.wake_up_queue import QueueContract
 
-__all__ = ["ClockContract", "HealthContract", "ProviderContract", "QueueContract", "StoreContract"]
+__all__ = [
+    "ClockContract",
+    "HealthContract",
+    "LeaseContract",
+    "ProviderContract",
+    "QueueContract",
+    "RetainingContract",
+    "StoreContract",
+    "SwitchesContract",
+]
