@@ -38,6 +38,7 @@ class Access:
         self._budget = budget
         self._where = f"MongoDB database {database}"
         self._coalescers: list[Coalescer[Any, Any]] = []
+        self._acting: set[asyncio.Task[Any]] = set()
         self._preparing = asyncio.Lock()
         self._prepared = False
         self._closed = False
@@ -72,19 +73,28 @@ class Access:
         """
         if self._closed:
             raise StoreUnavailableError("the store is closed")
-        try:
-            with pymongo.timeout(max(self._budget, PATIENCE) if patient else self._budget):
-                return await act(await self._ready())
-        except DRIVER as error:
-            raise unavailable(error, self._where) from error
+        budget = max(self._budget, PATIENCE) if patient else self._budget
+        acting = asyncio.get_running_loop().create_task(self._within(budget, act))
+        self._acting.add(acting)
+        acting.add_done_callback(self._acting.discard)
+        return await asyncio.shield(acting)  # the driver now and then loses a cancellation
 
     async def aclose(self) -> None:
         """Finish what waits and let go of the connections."""
         self._closed = True
         for coalescer in self._coalescers:
             await coalescer.aclose()
+        await asyncio.gather(*self._acting, return_exceptions=True)
         await self._clock.aclose()
         await self._client.close()
+
+    async def _within(self, budget: float, act: Callable[[Collections], Awaitable[R]]) -> R:
+        """Do something within so many seconds."""
+        try:
+            with pymongo.timeout(budget):
+                return await act(await self._ready())
+        except DRIVER as error:
+            raise unavailable(error, self._where) from error
 
     async def _ready(self) -> Collections:
         """Return the collections, once the server's time is known and the indexes are there."""

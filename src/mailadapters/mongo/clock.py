@@ -27,11 +27,13 @@ class MongoClock:
     goes on from the last sample: then there are no claims either. Before the first sample there is no time.
     """
 
-    def __init__(self, client: Client, monotonic: Callable[[], float]) -> None:
+    def __init__(self, client: Client, monotonic: Callable[[], float], *, every: float = SAMPLED_EVERY) -> None:
         self._client = client
+        self._every = every
         self._monotonic = monotonic
         self._sample: tuple[datetime, float] | None = None
         self._sampling: asyncio.Task[None] | None = None
+        self._closed = False
 
     def now(self) -> datetime:
         """Return the server's time.
@@ -64,13 +66,14 @@ class MongoClock:
 
     async def aclose(self) -> None:
         """Sample no more."""
+        self._closed = True  # the driver may take a cancellation for a broken connection, and lose it
         if self._sampling is not None:
             self._sampling.cancel()
             await asyncio.gather(self._sampling, return_exceptions=True)
 
     async def _keep_sampling(self) -> None:
-        """Sample for ever; while the server does not answer the last sample goes on counting."""
-        while True:
-            await asyncio.sleep(SAMPLED_EVERY)
+        """Sample until it is closed; while the server does not answer the last sample goes on counting."""
+        while not self._closed:
+            await asyncio.sleep(self._every)
             with suppress(PyMongoError), pymongo.timeout(PROMPT):
                 await self.sample()

@@ -66,14 +66,12 @@ async def take(emails: Collection, wanted: Take) -> Taken:
     """Take until the limit is reached or nothing is due; what cannot be read is hidden like what is taken."""
     ids: list[EmailId] = []
     unreadable = 0
-    while len(ids) < wanted.due.limit:
-        some = await _longest_overdue(emails, wanted, wanted.due.limit - len(ids))
-        if not some:
-            break
-        mine = await _hidden(emails, wanted, some)
+    while (room := wanted.due.limit - len(ids)) > 0:
+        some = await _longest_overdue(emails, wanted, room)
+        mine = await _hidden(emails, wanted, some) if some else []
         ids += [one.id for one in mine if one.readable]
         unreadable += sum(not one.readable for one in mine)
-        if wanted.hide_until <= wanted.now:
+        if len(some) < room or wanted.hide_until <= wanted.now:
             break
     return Taken(ids, unreadable)
 

@@ -1,0 +1,222 @@
+"""What stands in the database: documents of other releases, and messages that are large, contested or gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+
+from mailadapters.documents import UnreadableError, email_from_text, message_bytes, message_from_bytes
+from mailadapters.mongo import MongoStore, open_store
+from mailadapters.mongo.contents import PART
+from mailcore.errors import EmailNotFoundError, HealthUnavailableError
+from mailcore.message import Attachment, Lane
+from mailcore.ports import Due, Query
+from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
+from mailcore.testing.contracts.provider_health import later
+
+Raw = AsyncDatabase[dict[str, Any]]
+DATA = Path(__file__).parent / "data"
+DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, open_to=frozenset())
+OTHER = replace(MESSAGE, subject="Another")
+
+
+@pytest.fixture
+async def store(mongo_url: str) -> AsyncIterator[MongoStore]:
+    """Yield a store that is open."""
+    store = open_store(mongo_url)
+    await store.open()
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def raw(mongo_url: str) -> AsyncIterator[Raw]:
+    """Yield the database as another program sees it."""
+    async with AsyncMongoClient[dict[str, Any]](mongo_url, tz_aware=True) as client:
+        yield client.get_default_database()
+
+
+async def rewritten(raw: Raw, email_id: str, old: str, new: str, **fields: object) -> None:
+    """Have a newer release write one word of an e-mail."""
+    document = await raw.emails.find_one({"_id": email_id})
+    assert old in document["doc"]
+    await raw.emails.update_one({"_id": email_id}, {"$set": {"doc": document["doc"].replace(old, new), **fields}})
+
+
+async def test_a_document_of_the_first_release_is_read(store: MongoStore, raw: Raw) -> None:
+    """What an earlier release wrote, this one reads: e-mail, message and health (I42)."""
+    text, octets = (DATA / "email-schema-1.json").read_text(), (DATA / "message-schema-1.msgpack").read_bytes()
+    email = email_from_text(text)
+    place = {
+        "_id": email.id,
+        "tenant": email.tenant,
+        "version": email.version,
+        "status": "queued",
+        "reason": "accepted",
+    }
+    await raw.emails.insert_one({**place, "lane": email.lane, "doc": text, "wake_t": NOW, "listed": "0"})
+    await raw.contents.insert_one({"_id": email.id, "doc": octets})
+    await raw.health.insert_one({"_id": "p", "version": 1, "doc": (DATA / "health-schema-1.json").read_text()})
+
+    got, content = await asyncio.gather(store.get(email.id), store.content(email.id))
+    await store.save(next_of(email))
+
+    assert got == email
+    assert content == message_from_bytes(octets)
+    assert (await store.get(email.id)).version == email.version + 1
+    assert set(await store.health.load()) == {"p"}
+
+
+async def test_fields_of_a_newer_release_survive_a_save(store: MongoStore, raw: Raw) -> None:
+    """While two releases run side by side, neither takes away what only the other knows (I42)."""
+    await store.add(queued(), MESSAGE)
+    await raw.emails.update_one({"_id": "em_a"}, {"$set": {"delivery": "bounced"}})
+
+    await store.save(next_of(queued()))
+
+    assert (await raw.emails.find_one())["delivery"] == "bounced"
+
+
+async def test_an_unknown_status_is_passed_over_and_counted(store: MongoStore, raw: Raw) -> None:
+    """An e-mail that a newer release wrote stops neither sweep nor list (I42)."""
+    await store.add(queued("em_new", due_at=NOW - MINUTE), MESSAGE)
+    await store.add(queued("em_old"), MESSAGE)
+    await rewritten(raw, "em_new", '"queued"', '"paused"', status="paused")
+
+    taken = await store.take_due(NOW, DUE)
+    page = await store.list(Query(), after=None, limit=10)
+
+    assert list(taken) == ["em_old"]
+    assert page.emails == (queued("em_old"),)
+    assert store.unreadable == 2
+
+
+async def test_unknown_ones_do_not_use_up_the_limit(store: MongoStore, raw: Raw) -> None:
+    """However many a newer release left at the head, the e-mails behind them are found by one call."""
+    await asyncio.gather(*(store.add(queued(f"em_{n:02d}", due_at=NOW - MINUTE), MESSAGE) for n in range(12)))
+    await store.add(queued("em_a"), MESSAGE)
+    for n in range(12):
+        await rewritten(raw, f"em_{n:02d}", "accepted", "moonlight", reason="moonlight")
+
+    taken = await store.take_due(NOW, replace(DUE, limit=3))
+    page = await store.list(Query(), after=None, limit=3)
+
+    assert list(taken) == ["em_a"]
+    assert page.emails == (queued("em_a"),)
+
+
+async def test_unreadable_ones_can_be_asked_for_in_vain(store: MongoStore, raw: Raw) -> None:
+    """Asking for one by its id says why not; one beside it in the same round trip is read."""
+    await asyncio.gather(*(store.add(queued(email_id), MESSAGE) for email_id in ("em_a", "em_b")))
+    await rewritten(raw, "em_b", "queued", "paused")
+    await raw.contents.update_one({"_id": "em_b"}, {"$set": {"doc": b"\x93"}})
+
+    got = await asyncio.gather(
+        store.get("em_a"),
+        store.get("em_b"),
+        store.content("em_b"),
+        store.add(queued("em_b"), MESSAGE),
+        return_exceptions=True,
+    )
+
+    assert got[0] == queued("em_a")
+    assert [type(one) for one in got[1:]] == [UnreadableError] * 3
+    assert store.unreadable == 2
+
+
+async def test_an_unreadable_health_is_passed_over_and_kept(store: MongoStore, raw: Raw) -> None:
+    """What a newer release knows of a provider is neither used nor overwritten (I42)."""
+    await store.health.update("p", later)
+    await raw.health.insert_one({"_id": "q", "version": 1, "doc": '{"breaker": 1}'})
+
+    with pytest.raises(HealthUnavailableError, match="another release"):
+        await store.health.update("q", later)
+
+    assert (await raw.health.find_one({"_id": "q"}))["doc"] == '{"breaker": 1}'
+
+
+@pytest.mark.parametrize("size", [PART - 500, PART + 1, 2 * PART, 2 * PART + 1])
+async def test_a_large_message_is_several_documents(store: MongoStore, raw: Raw, size: int) -> None:
+    """A message beyond what one document may hold comes back whole, and no document is larger than may be."""
+    message = replace(MESSAGE, attachments=(Attachment(filename="a", content=b"\xfe" * size),))
+    await store.add(queued(), message)
+
+    content = await store.content("em_a")
+
+    assert content == message
+    assert await raw.contents.count_documents({}) == -(-len(message_bytes(message)) // PART)
+
+
+async def test_a_message_without_one_of_its_parts_is_gone(store: MongoStore, raw: Raw) -> None:
+    """Half a message is never sent."""
+    await store.add(queued(), replace(MESSAGE, attachments=(Attachment(filename="a", content=b"\xfe" * PART),)))
+    await raw.contents.delete_one({"_id": "em_a#1"})
+
+    with pytest.raises(EmailNotFoundError):
+        await store.content("em_a")
+
+
+async def test_a_message_whose_sender_died_does_not_go_with_another_email(store: MongoStore, raw: Raw) -> None:
+    """Whoever died between his message and his e-mail leaves the id free, and his message is not sent (I12)."""
+    await raw.contents.insert_one({"_id": "em_a", "doc": message_bytes(OTHER)})
+
+    added = await store.add(queued(), MESSAGE)
+
+    assert added.fresh
+    assert await store.content("em_a") == MESSAGE
+
+
+@pytest.mark.parametrize("of", ["em_a#1", "em_a"])
+async def test_parts_of_a_message_whose_sender_died_are_not_mixed_in(store: MongoStore, raw: Raw, of: str) -> None:
+    """A large message is all of one sender, whichever of its parts another one left behind."""
+    message = replace(MESSAGE, attachments=(Attachment(filename="a", content=b"\xfe" * PART),))
+    await raw.contents.insert_one({"_id": of, "doc": b"\x00" * 1000})
+
+    await store.add(queued(), message)
+
+    assert await store.content("em_a") == message
+
+
+async def test_after_a_save_a_contested_message_is_still_found(store: MongoStore, raw: Raw) -> None:
+    """Where the message is was written once, and no save takes it away."""
+    await raw.contents.insert_one({"_id": "em_a", "doc": message_bytes(OTHER)})
+    await store.add(queued(), MESSAGE)
+
+    await store.save(next_of(queued()))
+
+    assert await store.content("em_a") == MESSAGE
+
+
+async def test_of_two_messages_with_one_id_the_emails_own_is_sent(store: MongoStore, mongo_url: str) -> None:
+    """However two processes race for an id, the e-mail that is stored goes with its own message (I12)."""
+    there = open_store(mongo_url)
+    await there.open()
+    ids = [f"em_{n}" for n in range(40)]
+    ours = [store.add(queued(email_id, tenant="ours"), MESSAGE) for email_id in ids]
+    theirs = [there.add(queued(email_id, tenant="theirs"), OTHER) for email_id in ids[::-1]]
+
+    added = await asyncio.gather(*(asyncio.gather(*some) for some in (ours, theirs)))
+
+    assert sum(one.fresh for some in added for one in some) == len(ids)
+    for email_id in ids:
+        email, content = await store.get(email_id), await store.content(email_id)
+        assert content == (MESSAGE if email.tenant == "ours" else OTHER)
+    await there.aclose()
+
+
+async def test_a_repeat_does_not_bring_back_a_message_that_was_removed(store: MongoStore, raw: Raw) -> None:
+    """What retention or an erasure took away stays away, whoever repeats his request."""
+    await store.add(queued(), MESSAGE)
+    await raw.contents.delete_one({"_id": "em_a"})
+
+    added = await store.add(queued(), MESSAGE)
+
+    assert not added.fresh
+    assert await raw.contents.count_documents({}) == 0
+    with pytest.raises(EmailNotFoundError):
+        await store.content("em_a")
