@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,6 @@ SAMPLED_EVERY: Final = 30.0
 """Seconds for which one sample of the wall clock is believed."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TOKEN_BYTES: Final = 15  # 24 characters of base32hex, and no two alike in any life
 
 
 class SystemClock:
@@ -57,9 +56,8 @@ def new_clock() -> SystemClock:
     return SystemClock()
 
 
-def draw() -> float:
-    """Return a uniform draw from [0, 1)."""
-    return secrets.randbits(53) * 2.0**-53
+draw: Final[Callable[[], float]] = random.Random().random  # noqa: S311 - jitter and weights, no secrets
+"""Draws uniformly from [0, 1), from dice that the system seeded: a draw per decision must not cost a system call."""
 
 
 def new_email_id() -> EmailId:
@@ -73,5 +71,5 @@ def new_request_id() -> str:
 
 
 def new_token() -> str:
-    """Return a text that nobody can guess or make again: 24 characters."""
-    return base32hex(secrets.token_bytes(_TOKEN_BYTES))
+    """Return a text that no other call returns, here or elsewhere; it is no secret."""
+    return uuid_utils.uuid7().hex

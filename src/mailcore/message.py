@@ -132,6 +132,8 @@ def envelope(message: Message) -> Envelope:
 
 def _parsed(addresses: Addresses | None) -> tuple[Address, ...]:
     """Return addresses that must have been parsed before."""
+    if addresses == ():
+        return ()  # as most fields of most messages are
     many = (addresses,) if isinstance(addresses, str | Address) else tuple(addresses or ())
     parsed = tuple(one for one in many if isinstance(one, Address))
     if len(parsed) != len(many) or addresses is None:
