@@ -23,12 +23,12 @@ from mailapps.api.config import ApiConfig
 from mailapps.metrics.counting import Tally
 from mailapps.metrics.gauges import Stocktaker
 from mailapps.settings import Settings, Table
-from mailcore.assembly import Assembled, HasClock, SharesHealth, Tuning, assembled, author, configured, found
+from mailcore.assembly import Assembled, SharesHealth, Tuning, assembled, author, configured, found
 from mailcore.engine import Pace
 from mailcore.errors import EmailNotFoundError, SettingsError
 from mailcore.events import Event
 from mailcore.plan import Rules
-from mailcore.ports import Clock, Configured, EmailStore, Ports, ProviderHealth, WakeUpQueue, Watch, look_away
+from mailcore.ports import Clock, Configured, EmailStore, HasClock, Ports, ProviderHealth, WakeUpQueue, Watch, look_away
 from mailcore.retry import LaneRules, RetryPolicy
 from mailcore.strategy import Strategy
 

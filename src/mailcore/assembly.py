@@ -29,6 +29,7 @@ from mailcore.ports import (
     Configured,
     Draw,
     EmailStore,
+    HasClock,
     NewId,
     Ports,
     Provider,
@@ -63,24 +64,6 @@ class SharesHealth(Protocol):
     @property
     def health(self) -> ProviderHealth:
         """The shared health."""
-        ...
-
-
-@runtime_checkable
-class HasClock(Protocol):
-    """A store whose server has a time, by which then all go that use it, whatever their own clocks say."""
-
-    @property
-    def clock(self) -> Clock:
-        """The server's time. Until the store has been opened `now` raises StoreUnavailableError."""
-        ...
-
-    async def open(self) -> None:
-        """Reach the server.
-
-        Raises:
-            StoreUnavailableError: It cannot be reached.
-        """
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -36,6 +36,20 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds on a clock of this process that never jumps."""
+        ...
+
+
+@runtime_checkable
+class HasClock(Protocol):
+    """A store whose server's time counts for all that use it, whatever their own clocks say."""
+
+    @property
+    def clock(self) -> Clock:
+        """The server's time; there is none, but StoreUnavailableError, until `open` has reached it."""
+        ...
+
+    async def open(self) -> None:
+        """Reach the server, or raise StoreUnavailableError."""
         ...
 
 

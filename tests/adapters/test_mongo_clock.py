@@ -8,8 +8,8 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from mailadapters.mongo import MongoClock, clock, open_store
-from mailcore.assembly import HasClock
 from mailcore.errors import StoreUnavailableError
+from mailcore.ports import HasClock
 from mailcore.testing import ManualClock
 from mailcore.testing.contracts.examples import NOW
 
