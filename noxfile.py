@@ -93,3 +93,17 @@ def dst(session: nox.Session) -> None:
     """Run the simulations over many seeds: `-- 10000` walks and a tenth as many worlds."""
     session.install("-e", EVERYTHING, *group("test"))
     session.run("python", "-m", "tests.dst.many", *(session.posargs or ["10000"]))
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Play every strategy in every made-up outage and write the table of docs/explanation/choosing-a-provider.md."""
+    session.install("-e", EVERYTHING)
+    session.run("python", "tools/compare_strategies.py")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, each figure beside a bare floor of the same run. Not part of what must pass: figures belong to a machine."""
+    session.install("-e", EVERYTHING, *group("test"))
+    session.run("python", "-m", "tests.bench", *session.posargs)

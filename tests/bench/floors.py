@@ -1,0 +1,49 @@
+"""The floors: what the parts can do alone, each as a process of its own.
+
+`python -m tests.bench.floors litestar PORT` answers POSTs without storing anything;
+`python -m tests.bench.floors provider PORT MS` takes SendGrid's requests after so many milliseconds.
+"""
+
+import asyncio
+import sys
+
+from aiohttp import web
+
+
+def serve_litestar(port: int) -> None:
+    """Serve what any service pays before it stores: Litestar, the body decoded into our own Message, a 201."""
+    import uvicorn
+    from litestar import Litestar, post
+    from litestar.params import JSONBody
+
+    from mailcore import Message
+
+    @post("/api/emails", status_code=201)
+    async def accept(data: JSONBody[Message]) -> dict[str, str]:
+        return {"id": "em_0", "status": "queued", "subject": data.subject}
+
+    app = Litestar([accept], openapi_config=None)
+    uvicorn.run(app, port=port, loop="uvloop", http="httptools", log_level="error", access_log=False)
+
+
+def serve_provider(port: int, milliseconds: float) -> None:
+    """Serve a provider that takes everything after a while."""
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        await asyncio.sleep(milliseconds / 1000)
+        return web.Response(status=202, headers={"X-Message-Id": "0123456789012345678901"})
+
+    app = web.Application(client_max_size=2**25)
+    app.router.add_post("/v3/mail/send", take)
+    app.router.add_get("/health/live", lambda _: asyncio.sleep(0, web.Response(text="ok")))
+    import uvloop
+
+    web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None, loop=uvloop.new_event_loop())
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "litestar":
+        serve_litestar(int(sys.argv[2]))
+    else:
+        serve_provider(int(sys.argv[2]), float(sys.argv[3]))
