@@ -17,8 +17,8 @@ bind = "127.0.0.1:{port}"
 default_from = "Shop <no-reply@shop.example>"
 processes = {processes}
 in_flight = {in_flight}
-lease = "7s"
-call_deadline = "1s"
+lease = "11s"
+call_deadline = "3s"
 poll = "250ms"
 sweep = "1s"
 wakeup_grace = "1s"
@@ -59,9 +59,9 @@ class RedisTown:
         await until("the API answers", running.answers)
         return running
 
-    async def worker(self, processes: int = 1, *more: str) -> Running:
+    async def worker(self, processes: int = 1, *more: str, in_flight: int = 64) -> Running:
         """Start a worker, supervised unless `more` says otherwise."""
-        arguments = ["worker", "--config", str(self.configured(free_port(), processes)), *more]
+        arguments = ["worker", "--config", str(self.configured(free_port(), processes, in_flight)), *more]
         log = self.town.folder / f"worker-{len(self.town.running)}.log"
         running = start(arguments, "http://127.0.0.1:1", log)
         self.town.running.append(running)
