@@ -27,8 +27,10 @@ LONGEST_PAUSE: Final = timedelta(seconds=30)
 STEADY: Final = timedelta(seconds=30)
 """A process that lived so long did not die of how it was started."""
 
+WELL: Final = frozenset({0, -signal.SIGTERM})
+"""How a process ends well: by itself, or by our signal before it had begun anything."""
+
 _MOST_DOUBLINGS: Final = 20
-_ENDED: Final = 0
 
 Told = Callable[[str, int, int], None]
 """Is told what happened ("started", "died") to which process id, and its exit code."""
@@ -55,11 +57,11 @@ class Supervisor:
     _running: set[asyncio.subprocess.Process] = field(default_factory=set["asyncio.subprocess.Process"])
 
     async def run(self, processes: int) -> int:
-        """Keep them running until a signal comes; return 0 if all of them ended well."""
+        """Keep them running until a signal comes; return 0 if all of them ended well, else 1."""
         with _signals(self._end), _leash() as end:
             async with asyncio.TaskGroup() as group:
                 kept = [group.create_task(self._keep(end)) for _ in range(processes)]
-        return max((task.result() for task in kept), default=_ENDED)
+        return int(any(task.result() not in WELL for task in kept))
 
     def _end(self, number: int) -> None:
         """End all processes politely on the first signal, and on the second one there and then."""
@@ -81,7 +83,7 @@ class Supervisor:
                 return code
             deaths = 1 if loop.time() - began >= STEADY.total_seconds() else deaths + 1
             if await self._stopped_within(pause_before(deaths)):
-                return _ENDED
+                return 0
 
     async def _live(self, leash: int) -> int:
         """Run one process to its end."""
