@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
 from itertools import groupby
 from math import isinf
 from multiprocessing import get_context
@@ -41,15 +42,15 @@ Played = tuple[Match, Figures]
 
 
 def cells(match: Match, figures: Figures) -> tuple[str, ...]:
-    """Return one match as cells; a dash where the scenario has no trouble to go and come back from."""
+    """Return one match as cells."""
     watch = match.scenario.watch
     return (
         match.scenario.name,
         match.contestant,
         f"{100 * figures.first_try:.1f} %",
         f"{figures.failed:.1f}",
-        seconds(figures.gone_s) if watch.settling else "–",
-        seconds(figures.back_s) if watch.after else "–",
+        seconds(figures.gone_s, watch.settling),
+        seconds(figures.back_s, watch.after),
         f"{100 * figures.share:.0f} %",
         f"{figures.openings:.1f}",
         f"{figures.throttled:.1f}",
@@ -60,9 +61,11 @@ def cells(match: Match, figures: Figures) -> tuple[str, ...]:
     )
 
 
-def seconds(seconds: float) -> str:
-    """Return a time, or that it never came."""
-    return "never" if isinf(seconds) else f"{seconds:.0f} s"
+def seconds(passed: float, watched: timedelta) -> str:
+    """Return a time, or for how long it was waited for in vain; a dash if it was not."""
+    if not watched:
+        return "–"
+    return f"> {watched.total_seconds():.0f} s" if isinf(passed) else f"{passed:.0f} s"
 
 
 def row(match: Match, figures: Figures) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 
@@ -142,6 +142,8 @@ def _failure(spell: Spell | None) -> Outcome:
             return _UNKNOWN
         case Failing.THROTTLED:
             return _throttled(spell.retry_after if spell else None)
+        case how:  # pragma: no cover - mypy proves that nothing is left
+            assert_never(how)
 
 
 def _throttled(retry_after: timedelta | None) -> Outcome:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from math import ceil
 
@@ -128,7 +128,7 @@ class Worker:
     def _plan(self, email: Email, now: datetime) -> Plan:
         """Return what to do, with a provider's seat, permit, pace or budget already taken if it is an attempt."""
         views = self.outlook.views(now)
-        for _ in range(len(views) + 1):
+        while True:  # each refusal tells of an obstacle, so this ends
             self.world.chronicle.plans += 1
             plan = plan_attempt(email, views, self.world.rules, now, self.world.draw(email.tenant))
             if not isinstance(plan, Begin):
@@ -140,7 +140,6 @@ class Worker:
                 until = min(admission.reserved_at, email.give_up_at)
                 return Wait(until=until, reason=Reason.RESERVED, reserved=plan.provider)
             views = self.outlook.corrected(views, plan.provider, admission.standing)
-        return Wait(until=now + timedelta(seconds=1), reason=Reason.NO_PROVIDER)
 
     def _carry_out(self, email: Email, plan: Plan, now: datetime) -> None:
         """Save what a plan makes of an e-mail, and call the provider if it is an attempt."""
