@@ -124,8 +124,8 @@ class Courier:
             plan = plan_attempt(email, views, self.rules, self.ports.clock.now(), self.ports.draw())
             if not isinstance(plan, Begin) or (plan.solo and not solo):
                 return plan
-            if self.stopping:
-                return Skip("this process stops")
+            if self.stopping or await self.roster.board.paused(email.lane):
+                return Skip("this process stops, or its lane is paused")
             admission = await self.roster.admit(email, plan)
             standing = admission.standing
             if admission.granted:
@@ -241,15 +241,26 @@ class Courier:
             self.ports.watch(Event(what=Happening.SETTLED_LATE, email_id=email.id))
         return settled
 
-    async def due(self, lane: Lane, room: int, hide_for: timedelta) -> Sequence[EmailId]:
-        """Return e-mails of a lane that are due, no more than there is room for and than providers take now."""
+    async def due(
+        self, lane: Lane, room: int, hide_for: timedelta, *, grace: timedelta = timedelta()
+    ) -> Sequence[EmailId]:
+        """Return e-mails of a lane that are due, no more than there is room for and than providers take now.
+
+        Args:
+            lane: One that is paused has none.
+            room: How many at most.
+            hide_for: How long they are hidden from others that ask.
+            grace: Only those that have been due for so long.
+        """
         views = await self.roster.views()
+        if await self.roster.board.paused(lane):
+            return ()
         open_to = frozenset(view.name for view in views if view.standing.obstacle is None)
         limit = min(room, room_for(views)) if open_to else room
         if limit < 1:
             return ()
-        due = Due(lane=lane, limit=limit, hide_for=hide_for, open_to=open_to)
-        return await self.ports.store.take_due(self.ports.clock.now(), due)
+        due = Due(lane=lane, limit=limit, hide_for=hide_for + grace, open_to=open_to)
+        return await self.ports.store.take_due(self.ports.clock.now() - grace, due)
 
 
 def _between(email: Email) -> bool:

@@ -18,6 +18,8 @@ from mailcore.plan import Begin, Rules
 from mailcore.ports import Configured, Ports
 from mailcore.provider import ProviderView
 from mailcore.standing import Standing
+from mailcore.switchboard import Switchboard
+from mailcore.switches import overridden
 
 HealthChange = Callable[[Health], Health]
 
@@ -27,6 +29,7 @@ class Roster:
     """The providers as this process sees them.
 
     Attributes:
+        board: What the operator has switched by hand; it stands above the shared health.
         slots: How many attempts this process may have under way; with several providers one gets half at most,
             so that a provider that hangs does not hold them all.
         latest: What `views` returned last.
@@ -38,9 +41,15 @@ class Roster:
     _seats: dict[EmailId, str] = field(default_factory=dict[EmailId, str])
     _known: Mapping[str, Health] = field(default_factory=dict[str, Health])
     latest: tuple[ProviderView, ...] = ()
+    board: Switchboard = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Go by the switches of the same store."""
+        self.board = Switchboard(ports=self.ports)
 
     async def views(self) -> tuple[ProviderView, ...]:
         """Return every configured provider as a decision sees it now."""
+        await self.board.current()
         try:
             self._known = await self.ports.health.load()
         except HealthUnavailableError as error:
@@ -69,7 +78,7 @@ class Roster:
     def _view(self, configured: Configured, seated: Counter[str]) -> ProviderView:
         """Return one provider as a decision sees it."""
         name = configured.provider.name
-        health = self._known.get(name) or Health()
+        health = overridden(self._known.get(name) or Health(), self.board.known, name)
         return ProviderView(
             name=name,
             capabilities=configured.provider.capabilities,
@@ -105,9 +114,10 @@ class Roster:
         answers = [Admission(granted=True, reserved_at=None, standing=view.standing)]
 
         def change(health: Health) -> Health:
-            changed, answer = admit(health, start, self.rules.health, self.ports.clock.now())
+            seen = overridden(health, self.board.known, provider)
+            changed, answer = admit(seen, start, self.rules.health, self.ports.clock.now())
             answers.append(answer)  # the change may run again; its last answer is the one that was kept
-            return changed
+            return health if changed is seen else replace(changed, override=health.override)
 
         try:
             await self.ports.health.update(provider, change)

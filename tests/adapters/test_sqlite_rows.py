@@ -1,6 +1,7 @@
 """What stands in the file: the tables, the plans of the queries that must stay quick, and rows of other releases."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from mailcore.ports import Due, Query
 from mailcore.testing import ManualClock
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, SECOND, emails, next_of, queued
 from mailcore.testing.contracts.provider_health import later
+
+RELEASED = ["f962783766638b05", "4d1839687f29c4d5"]
+"""The beginnings of the migrations' digests: a new one is added, no other is changed."""
 
 DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, open_to=frozenset())
 
@@ -201,10 +205,11 @@ async def test_a_list_longer_than_a_span_is_whole(store: SqliteStore) -> None:
     assert page.after is None
 
 
-def test_the_first_migration_is_as_it_was_released() -> None:
+def test_migrations_are_as_they_were_released() -> None:
     """A released migration is never edited: files in the field have already run it."""
-    assert len(MIGRATIONS) == 1
-    assert "CREATE TABLE emails" in MIGRATIONS[0]
+    digests = [hashlib.sha256(one.encode()).hexdigest()[:16] for one in MIGRATIONS]
+
+    assert digests == RELEASED
 
 
 @given(email=emails())

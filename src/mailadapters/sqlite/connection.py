@@ -39,6 +39,7 @@ class SqliteFile:
         db = apsw.Connection(self.path)
         self.patience.insist(lambda: run(db, "PRAGMA journal_mode = WAL"))
         run(db, "PRAGMA synchronous = FULL")
+        run(db, "PRAGMA secure_delete = FAST")  # what was replaced is overwritten where that costs no write
         if self._max_pages is not None:
             run(db, f"PRAGMA max_page_count = {self._max_pages:d}")
         migrate(db, self.path, self.patience)

@@ -16,15 +16,21 @@ from mailcore.message import Message
 _STORED: Final = """
     SELECT group_concat(id || ' ' || doc, char(10)) FROM emails WHERE id IN (SELECT value FROM json_each(?))
 """
+_TOMBSTONES: Final = """
+    SELECT group_concat(id || ' ' || doc, char(10)) FROM tombstones WHERE id IN (SELECT value FROM json_each(?))
+"""
 _CONTENT: Final = "SELECT contents.doc FROM emails JOIN contents USING (seq) WHERE emails.id = ?"
 
 
 def stored(db: apsw.Connection, email_ids: Iterable[EmailId]) -> Iterator[tuple[EmailId, Email | Exception]]:
-    """Yield those of the e-mails that there are, each by its id; an error for one that cannot be read."""
-    lines: str | None = run(db, _STORED, (json_text(list(email_ids)),))
-    for line in lines.split("\n") if lines else ():
-        email_id, _, doc = line.partition(" ")
-        yield email_id, _read(doc)
+    """Yield those of the e-mails that there are, or what is left of them; an error for one that cannot be read."""
+    wanted = set(email_ids)
+    for sql in (_STORED, _TOMBSTONES):
+        lines: str | None = run(db, sql, (json_text(wanted),)) if wanted else None
+        for line in lines.split("\n") if lines else ():
+            email_id, _, doc = line.partition(" ")
+            wanted.discard(email_id)
+            yield email_id, _read(doc)
 
 
 def get_all(db: apsw.Connection, email_ids: Sequence[EmailId]) -> Sequence[Email | Exception]:

@@ -34,6 +34,7 @@ COLUMNS: Final = (
     "give_up_at",
     "blocked_on",
     "possible_duplicate",
+    "addressed",
     "doc",
 )
 
@@ -52,6 +53,7 @@ class Row(NamedTuple):
     give_up_at: int
     blocked_on: str
     possible_duplicate: int
+    addressed: int
     doc: str
 
 
@@ -70,6 +72,7 @@ def row(email: Email) -> Row:
         give_up_at=millis(email.give_up_at),
         blocked_on=blocked_text(email.blocked_on),
         possible_duplicate=email.possible_duplicate,
+        addressed=bool(email.recipients),
         doc=email_text(email),
     )
 

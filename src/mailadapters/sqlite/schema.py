@@ -7,8 +7,11 @@ emails: one small row for each e-mail, replaced by every save. `wake_at` is NULL
 itself, so that the partial indexes below are as large as the unfinished work, whatever is stored beside it.
 `blocked_on` is '' for an e-mail that waits for time alone, else its providers as JSON: all that wait for the same
 ones lie together in `emails_waking`, and are passed over without a look at each while none of those is open.
+`addressed` is 1 as long as a recipient stands in the row; it has an index of those for whoever erases them by age.
 contents: the messages, written once, beside the first version of their e-mail.
+tombstones: what is left of e-mails whose record is gone, for as long as their key must still be known.
 health: what all processes on this file know of the providers.
+switches, leases: what the operator has switched by hand, and who leads what; see keeping.py.
 
 Lists have an index for their order, and one for each of the rare things that operators look for. Any other filter
 is looked for newest first, a bounded span at a time: an index for each would cost every e-mail more than they save.
@@ -49,6 +52,14 @@ MIGRATIONS: Final = (
     CREATE INDEX emails_doubtful ON emails (created_at, id) WHERE possible_duplicate = 1;
     CREATE TABLE contents (seq INTEGER PRIMARY KEY, doc BLOB NOT NULL);
     CREATE TABLE health (provider TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE emails ADD COLUMN addressed INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX emails_addressed ON emails (created_at, id) WHERE addressed = 1;
+    CREATE TABLE tombstones (id TEXT PRIMARY KEY, created_at INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX tombstones_oldest ON tombstones (created_at);
+    CREATE TABLE switches (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE leases (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
     """,
 )
 

@@ -7,17 +7,22 @@ from datetime import datetime
 
 from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place
 from mailadapters.sqlite.access import Access
+from mailadapters.sqlite.keeping import Named, Swap, leases_all, swap_all, switch_all, switches_all
 from mailadapters.sqlite.listing import Found, Span, count_all, find_all
 from mailadapters.sqlite.provider_health import SqliteHealth
 from mailadapters.sqlite.reading import content_all, get_all
+from mailadapters.sqlite.retiring import Drop, Walk, drop_all, entomb_all, erase_all, walk_all
 from mailadapters.sqlite.rows import row
 from mailadapters.sqlite.stock import piles_all
 from mailadapters.sqlite.taking import Take, take_all
 from mailadapters.sqlite.writing import New, Next, add_all, save_all
+from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
 from mailcore.ports import Added, Due, Page, Query
+from mailcore.retention import Aged, Kept
 from mailcore.stock import Batches, Pile
+from mailcore.switches import Switch, Switches
 
 
 class SqliteStore:
@@ -94,6 +99,33 @@ class SqliteStore:
 
     def batches(self) -> dict[str, Batches]:
         return self._access.batches()
+
+    async def load_switches(self) -> Switches:
+        return await self._access.read(switches_all, None)
+
+    async def save_switch(self, name: str, switch: Switch) -> None:
+        await self._access.write(switch_all, Named(name, switch))
+
+    async def load_lease(self, name: str) -> Lease | None:
+        return await self._access.read(leases_all, name)
+
+    async def swap_lease(self, before: Lease | None, after: Lease) -> bool:
+        return await self._access.write(swap_all, Swap(before, after))
+
+    async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
+        walked = await self._access.look(walk_all, Walk(kept, millis(before), after, limit))
+        self.unreadable += walked.unreadable
+        old = tuple(one for one in walked.emails if one.settled and one.settled_at and one.settled_at < before)
+        return Aged(emails=old, after=walked.after)
+
+    async def erase_content(self, email_ids: Sequence[EmailId]) -> None:
+        await self._access.write(erase_all, tuple(email_ids))
+
+    async def entomb(self, tombstone: Email) -> None:
+        await self._access.write(entomb_all, Next(tombstone.id, tombstone.version, row(tombstone)))
+
+    async def drop_tombstones(self, before: datetime, *, limit: int) -> int:
+        return await self._access.write(drop_all, Drop(millis(before), limit))
 
     async def aclose(self) -> None:
         await self._access.aclose()

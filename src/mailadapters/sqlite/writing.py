@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -22,8 +22,9 @@ _LATEST: Final = "SELECT ifnull(max(seq), 0) FROM emails"
 _VERSIONS: Final = """
     SELECT json_group_object(id, json_array(seq, version)) FROM emails WHERE id IN (SELECT value FROM json_each(?))
 """
-_SAVED: Final = tuple(column for column in COLUMNS if column not in {"id", "tenant", "created_at"})
-"""What a save replaces: neither what never changes, nor so the index of the newest."""
+_SAVED: Final = tuple(column for column in COLUMNS if column not in {"id", "tenant", "created_at", "addressed"})
+"""What a save replaces: neither what never changes, nor so the indexes by when e-mails were created."""
+_FORGET: Final = "UPDATE emails SET addressed = 0 WHERE addressed = 1 AND seq IN (SELECT value FROM json_each(?))"
 _saved = attrgetter(*_SAVED)
 _ASSIGNED: Final = ", ".join(f"{column} = new.column{at}" for at, column in enumerate(_SAVED, start=2))
 
@@ -73,12 +74,19 @@ def _insert(db: apsw.Connection, additions: Sequence[New]) -> None:
 
 def save_all(db: apsw.Connection, saves: Sequence[Next]) -> Sequence[Exception | None]:
     """Replace e-mails by their next versions; one that is no longer the version before is left alone."""
-    versions = _versions.decode(run(db, _VERSIONS, (json_text({save.id for save in saves}),)))
+    versions = versions_of(db, {save.id for save in saves})
     won: dict[int, Row] = {}
     answers = [_compared(versions, won, save) for save in saves]
     for some in portions(list(won.items())):
         run(db, _update(len(some)), flat((seq, *_saved(row)) for seq, row in some))
+    if nameless := [seq for seq, row in won.items() if not row.addressed]:
+        run(db, _FORGET, (json_text(nameless),))
     return answers
+
+
+def versions_of(db: apsw.Connection, email_ids: Collection[EmailId]) -> dict[EmailId, tuple[int, int]]:
+    """Return where e-mails stand, and in which version, by their ids."""
+    return _versions.decode(run(db, _VERSIONS, (json_text(email_ids),)))
 
 
 @cache

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
+from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId, Status
 from mailcore.message import Lane, Message
 from mailcore.ports import Added, Due, Page, Query
+from mailcore.retention import Aged, Kept
 from mailcore.stock import Pile
-from mailcore.testing.selection import found, is_due
+from mailcore.switches import Switch, Switches
+from mailcore.testing.selection import found, has, is_due
 
 
 class MemoryStore:
@@ -20,6 +23,9 @@ class MemoryStore:
     Attributes:
         emails: What is stored, by id, in the order of arrival.
         messages: Their messages, by id; delete one to see what happens when content is gone.
+        tombstones: What is left of e-mails whose record is gone, by id.
+        switches: What the operator has switched by hand, by name.
+        leases: Who leads what, by name.
         down: While true every call raises StoreUnavailableError and nothing is changed.
         lose_answers: So many of the next writes will happen and raise StoreUnavailableError all the same.
         closed: How often it was closed.
@@ -28,6 +34,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self.emails: dict[EmailId, Email] = {}
         self.messages: dict[EmailId, Message] = {}
+        self.tombstones: dict[EmailId, Email] = {}
+        self.switches: dict[str, Switch] = {}
+        self.leases: dict[str, Lease] = {}
         self.down = False
         self.lose_answers = 0
         self.closed = 0
@@ -35,16 +44,16 @@ class MemoryStore:
 
     async def add(self, email: Email, message: Message) -> Added:
         await self._reach()
-        fresh = email.id not in self.emails
+        fresh = email.id not in self.emails and email.id not in self.tombstones
         if fresh:
             self._put(email)
             self.messages[email.id] = message
         self._answer()
-        return Added(self.emails[email.id], fresh)
+        return Added(self._known(email.id), fresh)
 
     async def get(self, email_id: EmailId, /) -> Email:
         await self._reach()
-        return self._stored(email_id)
+        return self._known(email_id)
 
     async def content(self, email_id: EmailId, /) -> Message:
         await self._reach()
@@ -54,8 +63,7 @@ class MemoryStore:
 
     async def save(self, email: Email) -> None:
         await self._reach()
-        if self._stored(email.id).version != email.version - 1:
-            raise StaleEmailError(f"{email.id} is no longer version {email.version - 1}")
+        self._must_precede(email)
         self._put(email)
         self._answer()
 
@@ -82,6 +90,62 @@ class MemoryStore:
         await self._reach()
         return sum(1 for _ in self._found(query))
 
+    async def load_switches(self) -> Switches:
+        self._must_be_up()  # nobody else is let run: this is read beside whatever else a worker does
+        return dict(self.switches)
+
+    async def save_switch(self, name: str, switch: Switch) -> None:
+        await self._reach()
+        self.switches[name] = switch
+        self._answer()
+
+    async def load_lease(self, name: str) -> Lease | None:
+        await self._reach()
+        return self.leases.get(name)
+
+    async def swap_lease(self, before: Lease | None, after: Lease) -> bool:
+        await self._reach()
+        swapped = self.leases.get(after.name) == before
+        if swapped:
+            self.leases[after.name] = after
+        self._answer()
+        return swapped
+
+    async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
+        behind = _position(after) if after is not None else None
+        await self._reach()
+        keyed = sorted(((_key(email), email) for email in self.emails.values()), key=lambda one: one[0])
+        rest = [one for one in keyed if behind is None or one[0] > behind]
+        aged = [email for _, email in rest[:limit] if email.settled_at and email.settled_at < before]
+        return Aged(
+            emails=tuple(email for email in aged if has(email, kept, self.messages)),
+            after=_cursor(rest[limit - 1][0]) if len(rest) > limit else None,
+        )
+
+    async def erase_content(self, email_ids: Sequence[EmailId]) -> None:
+        await self._reach()
+        for email_id in email_ids:
+            if email_id in self.emails and self.emails[email_id].settled:
+                self.messages.pop(email_id, None)
+        self._answer()
+
+    async def entomb(self, tombstone: Email) -> None:
+        await self._reach()
+        self._must_precede(tombstone)
+        del self.emails[tombstone.id]
+        self.messages.pop(tombstone.id, None)
+        self._wake_at.pop(tombstone.id, None)
+        self.tombstones[tombstone.id] = tombstone
+        self._answer()
+
+    async def drop_tombstones(self, before: datetime, *, limit: int) -> int:
+        await self._reach()
+        old = [one.id for one in self.tombstones.values() if one.created_at < before][:limit]
+        for email_id in old:
+            del self.tombstones[email_id]
+        self._answer()
+        return len(old)
+
     async def stock(self) -> Sequence[Pile]:
         await self._reach()
         piles: dict[tuple[Lane, Status], list[datetime]] = {}
@@ -92,6 +156,15 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         self.closed += 1
+
+    def _known(self, email_id: EmailId) -> Email:
+        """Return the e-mail that has this id, or what is left of it."""
+        return self.tombstones.get(email_id) or self._stored(email_id)
+
+    def _must_precede(self, email: Email) -> None:
+        """Refuse to replace anything but the version before."""
+        if self._stored(email.id).version != email.version - 1:
+            raise StaleEmailError(f"{email.id} is no longer version {email.version - 1}")
 
     def _stored(self, email_id: EmailId) -> Email:
         """Return the e-mail that has this id."""
@@ -113,6 +186,10 @@ class MemoryStore:
     async def _reach(self) -> None:
         """Let others run, as a real store does, then fail if told to."""
         await asyncio.sleep(0)
+        self._must_be_up()
+
+    def _must_be_up(self) -> None:
+        """Fail if told to."""
         if self.down:
             raise StoreUnavailableError("the store was told to be down")
 

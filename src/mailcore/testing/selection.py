@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 
-from mailcore.lifecycle import Email
+from mailcore.lifecycle import Email, EmailId
 from mailcore.ports import Due, Query
+from mailcore.retention import Kept
 
 
 def is_due(email: Email, wake_at: datetime | None, due: Due, now: datetime) -> bool:
@@ -17,6 +19,16 @@ def is_due(email: Email, wake_at: datetime | None, due: Due, now: datetime) -> b
     if email.lane is not due.lane or wake_at is None or wake_at > now:
         return False
     return not email.blocked_on or not due.open_to.isdisjoint(email.blocked_on) or email.give_up_at <= now
+
+
+def has(email: Email, kept: Kept, contents: Container[EmailId]) -> bool:
+    """Return whether an e-mail still has something.
+
+    Args:
+        contents: The e-mails whose message is there.
+    """
+    there = {Kept.CONTENT: email.id in contents, Kept.ADDRESSES: bool(email.recipients), Kept.RECORD: True}
+    return there[kept]
 
 
 def found(email: Email, query: Query) -> bool:

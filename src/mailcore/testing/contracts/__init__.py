@@ -24,6 +24,7 @@ __all__ = [
     "ProviderContract",
     "QueueContract",
     "RetainingContract",
+    "StockContract",
     "StoreContract",
     "SwitchesContract",
 ]
