@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from mailadapters.mongo import MongoClock, MongoHealth, MongoStore, open_store
-from mailcore.testing.contracts import ClockContract, HealthContract, StoreContract
+from mailcore.testing.contracts import ClockContract, HealthContract, StockContract, StoreContract
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ async def store(mongo_url: str) -> AsyncIterator[MongoStore]:
     await store.aclose()
 
 
-class TestMongoStore(StoreContract):
-    """MongoStore is an EmailStore."""
+class TestMongoStore(StoreContract, StockContract):
+    """MongoStore is an EmailStore that takes stock."""
 
 
 class TestMongoHealth(HealthContract):

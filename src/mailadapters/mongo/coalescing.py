@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from mailcore.errors import StoreUnavailableError
+from mailcore.stock import Batches
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -42,7 +43,11 @@ class Limits:
 
 
 class Coalescer(Generic[A, R]):
-    """Performs calls of one kind in flights, one at a time, on the event loop of whoever calls."""
+    """Performs calls of one kind in flights, one at a time, on the event loop of whoever calls.
+
+    Attributes:
+        carried: How many calls went in how many flights.
+    """
 
     def __init__(self, name: str, perform: Perform[A, R], limits: Limits) -> None:
         self._name = name
@@ -51,6 +56,7 @@ class Coalescer(Generic[A, R]):
         self._waiting: deque[tuple[A, asyncio.Future[R]]] = deque()
         self._flying: asyncio.Task[None] | None = None
         self._closed = False
+        self.carried = Batches(0, 0)
 
     async def ask(self, argument: A) -> R:
         """Have something done and return its result.
@@ -83,6 +89,7 @@ class Coalescer(Generic[A, R]):
         """Perform flights until nothing waits."""
         try:
             while flight := self._gathered():
+                self.carried = Batches(self.carried.calls + len(flight), self.carried.batches + 1)
                 outcomes = await self._outcomes([argument for argument, _ in flight])
                 for (_, future), outcome in zip(flight, outcomes, strict=True):
                     _settle(future, outcome)

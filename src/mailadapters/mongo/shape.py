@@ -61,6 +61,11 @@ def stamp_of(milliseconds: int) -> str:
     return f"{min(max(milliseconds + _EARLIEST, 0), _LATEST):015d}"
 
 
+def unstamped(text: str) -> int:
+    """Return the milliseconds since 1970 of which `stamp_of` made a text."""
+    return int(text) - _EARLIEST
+
+
 def listed(milliseconds: int, email_id: EmailId) -> str:
     """Return where an e-mail that was created then stands in lists."""
     return f"{stamp_of(milliseconds)}.{email_id}"

@@ -16,11 +16,13 @@ from mailadapters.mongo.provider_health import MongoHealth
 from mailadapters.mongo.reading import get_all
 from mailadapters.mongo.schema import Collections
 from mailadapters.mongo.shape import listed
+from mailadapters.mongo.stock import stock
 from mailadapters.mongo.taking import Take, take
 from mailadapters.mongo.writing import New, Next, add_all, new, next_version, save_all
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
 from mailcore.ports import Added, Due, Page, Query
+from mailcore.stock import Batches, Pile
 
 LARGE: Final = 1024 * 1024
 """Bytes of a message from which on it is carried by itself, so that others need not wait for it."""
@@ -108,6 +110,17 @@ class MongoStore:
 
     async def count(self, query: Query) -> int:
         return await self._access.alone(lambda to: count(to.emails, query), patient=True)
+
+    async def stock(self) -> Sequence[Pile]:
+        return await self._access.alone(lambda to: stock(to.emails), patient=True)
+
+    def batches(self) -> dict[str, Batches]:
+        return {
+            "add": self._adds.carried,
+            "save": self._saves.carried,
+            "get": self._gets.carried,
+            "content": self._contents.carried,
+        }
 
     async def aclose(self) -> None:
         await self._access.aclose()
