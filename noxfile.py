@@ -104,6 +104,6 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, each figure beside a bare floor of the same run. Not part of what must pass: figures belong to a machine."""
+    """Measure, each figure beside a bare floor of the same run; nothing passes or fails by it."""
     session.install("-e", EVERYTHING, *group("test"))
     session.run("python", "-m", "tests.bench", *session.posargs)
