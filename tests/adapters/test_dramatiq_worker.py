@@ -16,6 +16,7 @@ from tests.servers.running import Server
 from mailadapters.dramatiq_queue import DramatiqQueue, open_queue
 from mailadapters.dramatiq_worker import PREFETCH
 from mailadapters.redis_connection import place_of
+from mailcore.assembly import SPARE
 from mailcore.errors import SettingsError
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import EmailId
@@ -60,6 +61,13 @@ class Engine:
             while not holds():
                 self.news.clear()
                 await self.news.wait()
+
+
+@pytest.fixture(autouse=True)
+def _quick_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a worker's threads look sooner whether they are to end."""
+    monkeypatch.setattr("mailadapters.dramatiq_broker.BLOCK_S", 0.1)
+    monkeypatch.setattr("mailadapters.dramatiq_worker.IDLE_MS", 50)
 
 
 @pytest.fixture
@@ -289,6 +297,42 @@ async def test_a_worker_outlives_a_restart_of_redis(own_redis: Server) -> None:
     assert (Lane.URGENT, "em_after") in engine.taken
 
 
+async def test_a_worker_ends_though_redis_is_frozen(own_redis: Server) -> None:
+    """R3, I37: nobody waits for Redis at the end; what was fetched and not begun is found in the store."""
+    engine, queue, loop = Engine(), open_queue(fresh_url(own_redis)), asyncio.get_running_loop()
+    engine.gate.clear()
+
+    async with working(queue, engine):
+        for n in range(2 * PREFETCH):
+            await queue.enqueue([f"em_{n}"], lane=Lane.BULK)
+        await engine.until(lambda: len(engine.asked) >= PREFETCH)
+        own_redis.freeze()
+        began = loop.time()
+    await queue.aclose()
+    took = loop.time() - began
+    own_redis.thaw()
+
+    assert took < SPARE.total_seconds()
+    assert engine.taken == []
+
+
+async def test_what_a_killed_worker_had_fetched_comes_back(
+    queue: DramatiqQueue, raw: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead worker's messages go to the living, once it has not been heard of for long enough."""
+    engine, name = Engine(), f"{raw.namespace}.urgent"
+    await queue.enqueue(["em_a"], lane=Lane.URGENT)
+    raw.declare_queue(name)
+    assert next(raw.consume(name)) is not None  # it is never acknowledged
+    monkeypatch.setattr("mailadapters.dramatiq_broker.HEARTBEAT_TIMEOUT_MS", 1)
+    monkeypatch.setattr("mailadapters.dramatiq_broker.MAINTENANCE_CHANCE", 1_000_000)
+
+    async with working(queue, engine):
+        await engine.until(lambda: bool(engine.taken))
+
+    assert engine.taken == [(Lane.URGENT, "em_a")]
+
+
 async def tried(queue: DramatiqQueue, email_id: EmailId) -> None:
     """Enqueue again and again until Redis takes it."""
 
@@ -305,5 +349,7 @@ async def tried(queue: DramatiqQueue, email_id: EmailId) -> None:
 async def once(holds: Callable[[], Awaitable[bool]]) -> None:
     """Ask until the answer is yes."""
     async with asyncio.timeout(PATIENCE_S):
-        while not await holds():
+        while True:
+            if await holds():
+                return
             await asyncio.sleep(0.02)
