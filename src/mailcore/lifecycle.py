@@ -211,6 +211,9 @@ class Email(Struct, frozen=True, kw_only=True):
     possible_duplicate: bool = False
     history: tuple[Entry, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Email({self.id} v{self.version}, {self.status}: {self.reason})"
+
     @property
     def settled(self) -> bool:
         """Whether nothing more will happen by itself."""

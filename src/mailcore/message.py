@@ -49,6 +49,10 @@ class Address(Struct, frozen=True, forbid_unknown_fields=True):
         """The part before the last at sign."""
         return self.email.rpartition("@")[0]
 
+    def __repr__(self) -> str:
+        """Return what tells addresses apart and may stand in a log or a traceback."""
+        return f"Address({self.local[:1]}***@{self.domain})"
+
 
 Addresses = str | Address | Sequence[str | Address]
 
@@ -65,6 +69,10 @@ class Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     content_type: str = "application/octet-stream"
     content: bytes
     content_id: str | None = None
+
+    def __repr__(self) -> str:
+        """Return its size alone: names tell as much as contents."""
+        return f"Attachment({len(self.content)} bytes)"
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +106,10 @@ class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
     on_unknown: OnUnknown = OnUnknown.RETRY
+
+    def __repr__(self) -> str:
+        """Return nothing that its author wrote: a traceback must not quote a letter."""
+        return f"Message({self.lane}, {len(self.attachments)} attachments)"
 
 
 class Envelope(Struct, frozen=True, kw_only=True):

@@ -83,6 +83,10 @@ class Query(Struct, frozen=True, kw_only=True):
     created_after: datetime | None = None
     created_before: datetime | None = None
 
+    def __repr__(self) -> str:
+        """Return which fields are set, not what to: that may be an address."""
+        return f"Query({', '.join(name for name in self.__struct_fields__ if getattr(self, name) not in (None, {}))})"
+
 
 class Page(Struct, frozen=True, kw_only=True):
     """A part of a list, newest first by (created_at, id).

@@ -143,3 +143,7 @@ class HttpResponse(Struct, frozen=True, kw_only=True):
     body: bytes
     truncated: bool = False
     received_at: datetime
+
+    def __repr__(self) -> str:
+        """Return status and size only: providers quote addresses and keys."""
+        return f"HttpResponse({self.status}, {len(self.body)} bytes)"

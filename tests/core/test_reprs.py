@@ -1,0 +1,65 @@
+"""What the domain's values show of themselves: in a traceback, a log or a debugger nobody's letter is quoted (I40)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from mailcore.appeal import cancelled
+from mailcore.dispatch import told
+from mailcore.events import Event, Happening
+from mailcore.message import Address, Attachment, Message, envelope
+from mailcore.ports import Added, Page, Query
+from mailcore.provider import HttpRequest, HttpResponse, Send
+from mailcore.secret import Secret
+from mailcore.testing.contracts.examples import NOW, queued
+
+CANARY = "canary77"
+ANN = Address(f"ann{CANARY}@example.com", f"Ann {CANARY}")
+FILE = Attachment(filename=f"{CANARY}.txt", content=CANARY.encode(), content_type=f"text/{CANARY}", content_id=CANARY)
+MESSAGE = Message(
+    from_=ANN,
+    to=(ANN,),
+    cc=(ANN,),
+    bcc=(ANN,),
+    reply_to=(ANN,),
+    subject=CANARY,
+    text=CANARY,
+    html=CANARY,
+    attachments=(FILE,),
+    headers={"X-Canary": CANARY},
+    tags=(CANARY,),
+    metadata={CANARY: CANARY},
+)
+EMAIL = replace(
+    queued(), recipients=(ANN.email,), tags=(CANARY,), metadata={CANARY: CANARY}, needs=replace(queued().needs)
+)
+SEND = Send(message=MESSAGE, email_id="em_a", key="em_a.0", deadline=timedelta(seconds=20))
+REQUEST = HttpRequest(
+    method="POST", url="https://x.example", headers=(("authorization", CANARY),), body=CANARY.encode()
+)
+RESPONSE = HttpResponse(status=200, headers={"x": CANARY}, body=CANARY.encode(), received_at=NOW)
+VALUES = [
+    *(ANN, FILE, MESSAGE, envelope(MESSAGE), SEND, REQUEST, RESPONSE, Secret(CANARY)),
+    *(EMAIL, Added(EMAIL, fresh=True), Page(emails=(EMAIL,), after=None), told(EMAIL), cancelled(EMAIL, NOW)),
+    Event(what=Happening.CHANGED, email_id="em_a", email=EMAIL),
+    Query(to=ANN.email, tag=CANARY, metadata={CANARY: CANARY}),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_no_value_shows_a_letter_or_a_key(value: object) -> None:
+    """Neither repr nor str nor a format of it has a recipient, a subject, a body, a file or a key."""
+    shown = f"{value!r} {value!s} {value} {[value]} {(value,)}"
+
+    assert CANARY not in shown
+
+
+def test_what_is_shown_still_tells_values_apart() -> None:
+    """An address is known by its first letter and its domain, an e-mail by its id, a query by what it asks for."""
+    assert repr(ANN) == "Address(a***@example.com)"
+    assert repr(EMAIL) == "Email(em_a v1, queued: accepted)"
+    assert repr(Query(to=ANN.email, tag="a")) == "Query(to, tag)"
+    assert repr(FILE) == "Attachment(8 bytes)"
