@@ -14,8 +14,10 @@ from mailadapters.documents import UnreadableError, email_from_text, message_byt
 from mailadapters.mongo import MongoStore, open_store
 from mailadapters.mongo.contents import PART
 from mailcore.errors import EmailNotFoundError, HealthUnavailableError
+from mailcore.lifecycle import Status
 from mailcore.message import Attachment, Lane
 from mailcore.ports import Due, Query
+from mailcore.retention import Kept, tombstone
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 from mailcore.testing.contracts.provider_health import later
 
@@ -220,3 +222,46 @@ async def test_a_repeat_does_not_bring_back_a_message_that_was_removed(store: Mo
     assert await raw.contents.count_documents({}) == 0
     with pytest.raises(EmailNotFoundError):
         await store.content("em_a")
+
+
+@pytest.mark.parametrize("contested", [True, False])
+async def test_all_parts_of_a_message_are_erased(store: MongoStore, raw: Raw, contested: bool) -> None:
+    """Wherever it lies and in however many parts, nothing of what was written stays."""
+    if contested:
+        await raw.contents.insert_one({"_id": "em_a", "doc": message_bytes(OTHER)})
+    message = replace(MESSAGE, attachments=(Attachment(filename="a", content=b"\xfe" * (2 * PART)),))
+    await store.add(queued(), message)
+    await store.save(next_of(queued(), status=Status.SENT, settled_at=NOW))
+
+    await store.erase_content(["em_a"])
+
+    assert await raw.contents.count_documents({}) == 0
+    assert set(await raw.emails.find_one()) & {"content", "erased_by", "kept_content"} == set()
+
+
+async def test_an_erasure_that_was_cut_short_is_found_again(store: MongoStore, raw: Raw) -> None:
+    """Whoever died between marking and erasing leaves an e-mail that still counts as having its message."""
+    await store.add(queued(), MESSAGE)
+    await store.save(next_of(queued(), status=Status.SENT, settled_at=NOW))
+    await raw.emails.update_one({}, {"$set": {"erased_by": "somebody who died"}})
+
+    aged = await store.find_aged(Kept.CONTENT, NOW + MINUTE, after=None, limit=10)
+    await store.erase_content([email.id for email in aged.emails])
+
+    assert await raw.contents.count_documents({}) == 0
+
+
+async def test_a_burial_that_was_cut_short_is_found_again(store: MongoStore, raw: Raw) -> None:
+    """Whoever died between a tombstone and its message leaves a message that the next walk finds."""
+    sent = next_of(queued(), status=Status.SENT, settled_at=NOW)
+    await store.add(queued(), MESSAGE)
+    await store.save(sent)
+    content = await raw.contents.find_one()
+    await store.entomb(tombstone(sent))
+    await raw.contents.insert_one(content)
+    await raw.emails.update_one({}, {"$set": {"kept_content": "063000000000000.em_a"}})
+
+    aged = await store.find_aged(Kept.CONTENT, NOW + MINUTE, after=None, limit=10)
+    await store.erase_content([email.id for email in aged.emails])
+
+    assert await raw.contents.count_documents({}) == 0

@@ -5,7 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from mailadapters.mongo import MongoClock, MongoHealth, MongoStore, open_store
-from mailcore.testing.contracts import ClockContract, HealthContract, StockContract, StoreContract
+from mailcore.testing.contracts import (
+    ClockContract,
+    HealthContract,
+    LeaseContract,
+    RetainingContract,
+    StockContract,
+    StoreContract,
+    SwitchesContract,
+)
 
 
 @pytest.fixture
@@ -19,6 +27,14 @@ async def store(mongo_url: str) -> AsyncIterator[MongoStore]:
 
 class TestMongoStore(StoreContract, StockContract):
     """MongoStore is an EmailStore that takes stock."""
+
+
+class TestMongoKeeping(SwitchesContract, LeaseContract):
+    """MongoStore keeps switches and leases."""
+
+
+class TestMongoRetaining(RetainingContract):
+    """MongoStore can let go of what it keeps."""
 
 
 class TestMongoHealth(HealthContract):

@@ -65,8 +65,13 @@ def _client(url: str, options: Mapping[str, Any]) -> Client:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # options that the driver does not know
             return AsyncMongoClient(url, tz_aware=True, **options)
-    except (PyMongoError, BSONError, UserWarning, ValueError, TypeError) as error:
-        raise SettingsError(f"store: the driver refuses the URL: {error}") from error
+    except UserWarning as error:
+        raise SettingsError(f"store: the driver refuses an option in the URL: {error}") from error
+    except (PyMongoError, BSONError, ValueError, TypeError) as error:  # its text may hold a part of the password
+        raise SettingsError(
+            "store: the driver refuses the URL: write mongodb://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE, "
+            f"with a % escape for each special character in user and password ({type(error).__name__})"
+        ) from None
 
 
 def _store(client: Client, database: str) -> MongoStore:

@@ -25,6 +25,8 @@ from mailcore.message import Message
 
 PART: Final = 12 * 1024 * 1024
 """Bytes of a message in one document, which may have 16 MiB."""
+PARTS: Final = 8
+"""At most so many documents; a request of 25 MiB makes three."""
 
 
 def part_id(content_id: str, number: int) -> str:
@@ -32,9 +34,20 @@ def part_id(content_id: str, number: int) -> str:
     return f"{content_id}#{number}" if number else content_id
 
 
+def every_part(content_id: str) -> list[str]:
+    """Return the names of all parts that a message may have."""
+    return [part_id(content_id, number) for number in range(PARTS)]
+
+
 def documents(content_id: str, octets: bytes) -> list[Document]:
-    """Return the documents of a message: the last parts first, so that where the first is the others are."""
+    """Return the documents of a message, the last parts first.
+
+    Raises:
+        ValueError: It is larger than any message may be.
+    """
     count = max(1, -(-len(octets) // PART))
+    if count > PARTS:
+        raise ValueError(f"a message of {len(octets)} bytes is larger than {PARTS * PART}")
     parts: list[Document] = [
         {"_id": part_id(content_id, number), "doc": octets[number * PART : (number + 1) * PART]}
         for number in range(count)

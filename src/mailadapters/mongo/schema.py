@@ -3,6 +3,7 @@
 emails: one small document for each e-mail, changed by every save; shape.py says what is in it.
 contents: the messages, written once, before their e-mail.
 health: what all processes know of the providers.
+switches, leases: what the operator has switched by hand, and who leads the schedulers.
 
 Nothing is unique but `_id`, and there are no transactions, change streams, pipeline updates, partial or TTL indexes:
 every collection can be sharded by a hashed `_id` without any other change. Lists have an index for their order and
@@ -40,6 +41,8 @@ class Collections:
         self.emails: Collection = database["emails"]
         self.contents: Collection = database["contents"]
         self.health: Collection = database["health"]
+        self.switches: Collection = database["switches"]
+        self.leases: Collection = database["leases"]
 
     @property
     def emails_confirmed(self) -> Collection:

@@ -15,6 +15,10 @@ lapse: Beside `parked`: the lane and when such an e-mail must be looked at whate
     given up or, if that is later, wakes.
 listed: When it was created and its id, as one text that sorts as lists do. `failed`, `held` and `doubtful` are the
     same text, present only on such e-mails, so that operators find what is rare without an index for each status.
+kept_content, kept_addresses: The same text again, as long as its message is there, and it says who it is for; those
+    who let go of what is old walk along them from the oldest on.
+tomb: The same text, instead of all of these, on what is left of an e-mail so that a repeat of its key is answered.
+    Nothing but its id finds it, and no save, for it has no version.
 taken_by: Whose sweep took it last; gone with the next save.
 added_by, changed_by: Tokens of the calls that added it and that changed it last; no two calls have the same. After a
     lost answer, or when a bulk write found too few, they tell whose write is stored.
@@ -42,10 +46,25 @@ WAKE: Final[Mapping[Lane, str]] = MappingProxyType(
 RARE: Final[Mapping[Status, str]] = MappingProxyType({Status.FAILED: "failed", Status.HELD: "held"})
 DOUBTFUL: Final = "doubtful"
 LISTED: Final = "listed"
-SPARSE: Final = (*WAKE.values(), "parked", "lapse", *RARE.values(), DOUBTFUL)
+KEPT_CONTENT: Final = "kept_content"
+KEPT_ADDRESSES: Final = "kept_addresses"
+TOMB: Final = "tomb"
+SPARSE: Final = (
+    *WAKE.values(),
+    "parked",
+    "lapse",
+    *RARE.values(),
+    DOUBTFUL,
+    KEPT_ADDRESSES,
+    KEPT_CONTENT,
+    TOMB,
+)
 """Fields that most documents have not, each with a sparse index."""
 
-_OPTIONAL: Final = (*SPARSE, "recipients", "tags", "providers", "metadata", "taken_by")
+_OPTIONAL: Final = (*SPARSE[:-2], "recipients", "tags", "providers", "metadata", "taken_by")
+"""What a save takes away if the e-mail has it no more."""
+_ALIVE: Final = (*_OPTIONAL, LISTED, "version", "reason", "lane", "tenant")
+"""What an e-mail has and a tombstone has not."""
 _EARLIEST: Final = 62_135_596_800_000
 """Milliseconds from the year 1, the first there is, to 1970."""
 _LATEST: Final = 10**15 - 1
@@ -110,13 +129,21 @@ def fields(email: Email, token: str) -> Document:
 def new_document(email: Email, token: str) -> Document:
     """Return the document of a new e-mail."""
     place = listed(millis(email.created_at), email.id)
-    return {"_id": email.id, "tenant": email.tenant, LISTED: place, "added_by": token, **fields(email, token)}
+    written = {LISTED: place, KEPT_CONTENT: place, "added_by": token}
+    return {"_id": email.id, "tenant": email.tenant, **written, **fields(email, token)}
 
 
 def update(email: Email, token: str) -> Document:
     """Return the change that makes a document one of this version, whatever it has beside."""
     there = fields(email, token)
     return {"$set": there, "$unset": {name: "" for name in _OPTIONAL if name not in there}}
+
+
+def entombing(tombstone: Email, token: str) -> Document:
+    """Return the change that makes an e-mail's document its tombstone, and leaves where its message is."""
+    place = listed(millis(tombstone.created_at), tombstone.id)
+    left = {"doc": email_text(tombstone), "changed_by": token, TOMB: place}
+    return {"$set": left, "$unset": dict.fromkeys(_ALIVE, "")}
 
 
 def _waking(email: Email) -> Document:
@@ -144,7 +171,9 @@ def _contained(email: Email) -> Document:
 
 
 def _rare(email: Email) -> Iterator[str]:
-    """Yield the names of the rare lists that it is in."""
+    """Yield the names of the lists of few e-mails that it is in."""
+    if email.recipients:
+        yield KEPT_ADDRESSES
     if email.status in RARE:
         yield RARE[email.status]
     if email.possible_duplicate:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place
+from mailadapters.mongo import keeping
 from mailadapters.mongo.access import Access
 from mailadapters.mongo.clock import MongoClock
 from mailadapters.mongo.coalescing import Coalescer
@@ -14,15 +15,19 @@ from mailadapters.mongo.contents import content_all
 from mailadapters.mongo.listing import Found, count, find
 from mailadapters.mongo.provider_health import MongoHealth
 from mailadapters.mongo.reading import get_all
+from mailadapters.mongo.retiring import Walk, drop, entomb_all, erase, stone, walk
 from mailadapters.mongo.schema import Collections
 from mailadapters.mongo.shape import listed
 from mailadapters.mongo.stock import stock
 from mailadapters.mongo.taking import Take, take
 from mailadapters.mongo.writing import New, Next, add_all, new, next_version, save_all
+from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
 from mailcore.ports import Added, Due, Page, Query
+from mailcore.retention import Aged, Kept
 from mailcore.stock import Batches, Pile
+from mailcore.switches import Switch, Switches
 
 LARGE: Final = 1024 * 1024
 """Bytes of a message from which on it is carried by itself, so that others need not wait for it."""
@@ -53,6 +58,7 @@ class MongoStore:
         self._contents: Coalescer[EmailId, Message] = access.coalescer(
             "store's reading of contents", content_all, together=CONTENTS_TOGETHER
         )
+        self._entombs: Coalescer[Next, None] = access.coalescer("store's burying", entomb_all)
         self.health = health
         self.clock = clock
         self.unreadable = 0
@@ -121,6 +127,36 @@ class MongoStore:
             "get": self._gets.carried,
             "content": self._contents.carried,
         }
+
+    async def load_switches(self) -> Switches:
+        return await self._access.alone(keeping.load_switches)
+
+    async def save_switch(self, name: str, switch: Switch) -> None:
+        await self._access.alone(lambda to: keeping.save_switch(to, name, switch))
+
+    async def load_lease(self, name: str) -> Lease | None:
+        return await self._access.alone(lambda to: keeping.load_lease(to, name))
+
+    async def swap_lease(self, before: Lease | None, after: Lease) -> bool:
+        return await self._access.alone(lambda to: keeping.swap_lease(to, before, after))
+
+    async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
+        wanted = Walk(kept, millis(before), after, limit)
+        walked = await self._access.alone(lambda to: walk(to.emails, wanted), patient=True)
+        self.unreadable += walked.unreadable
+        old = tuple(one for one in walked.emails if one.settled and one.settled_at and one.settled_at < before)
+        return Aged(emails=old, after=walked.after)
+
+    async def erase_content(self, email_ids: Sequence[EmailId]) -> None:
+        token = self._new_token()
+        if email_ids:
+            await self._access.alone(lambda to: erase(to, email_ids, token), patient=True)
+
+    async def entomb(self, tombstone: Email) -> None:
+        await self._access.through(self._entombs, stone(tombstone, self._new_token()))
+
+    async def drop_tombstones(self, before: datetime, *, limit: int) -> int:
+        return await self._access.alone(lambda to: drop(to.emails, millis(before), limit), patient=True)
 
     async def aclose(self) -> None:
         await self._access.aclose()

@@ -68,7 +68,7 @@ async def take(emails: Collection, wanted: Take) -> Taken:
     unreadable = 0
     while (room := wanted.due.limit - len(ids)) > 0:
         some = await _longest_overdue(emails, wanted, room)
-        mine = await _hidden(emails, wanted, some) if some else []
+        mine = await _hidden(emails, wanted, some)
         ids += [one.id for one in mine if one.readable]
         unreadable += sum(not one.readable for one in mine)
         if len(some) < room or wanted.hide_until <= wanted.now:
@@ -154,6 +154,8 @@ def _is_open(waits: str, open_to: frozenset[str]) -> bool:
 
 async def _hidden(emails: Collection, wanted: Take, some: Sequence[_Candidate]) -> Sequence[_Candidate]:
     """Hide what is due; return what nobody else had hidden before."""
+    if not some:
+        return some
     ids: dict[str, list[EmailId]] = {}
     for one in some:
         ids.setdefault(one.waits, []).append(one.id)

@@ -55,10 +55,10 @@ def next_version(email: Email, token: str) -> Next:
 
 
 class Mark(NamedTuple):
-    """Whose version of an e-mail is stored."""
+    """Whose version of an e-mail is stored; a tombstone has none."""
 
-    version: int
-    changed_by: str
+    version: int | None
+    changed_by: str | None
 
 
 async def add_all(collections: Collections, additions: Sequence[New]) -> Sequence[Added | Exception]:
@@ -154,7 +154,7 @@ async def _marks(collections: Collections, saves: Sequence[Next]) -> dict[EmailI
     ids = [save.email.id for save in saves]
     fields = {"version": 1, "changed_by": 1}
     found = collections.emails_confirmed.find({"_id": {"$in": ids}}, fields, batch_size=len(ids) + 1)
-    return {one["_id"]: Mark(one["version"], one["changed_by"]) async for one in found}
+    return {one["_id"]: Mark(one.get("version"), one.get("changed_by")) async for one in found}
 
 
 def _verdict(save: Next, mark: Mark | None, *, known: bool) -> Exception | None:
@@ -163,10 +163,10 @@ def _verdict(save: Next, mark: Mark | None, *, known: bool) -> Exception | None:
     Args:
         known: The server has answered, so that a save that is not there never will be.
     """
-    if mark is None:
-        return EmailNotFoundError(f"no e-mail {save.email.id}")
-    if mark.changed_by == save.token:
+    if mark is not None and mark.changed_by == save.token:
         return None
+    if mark is None or mark.version is None:
+        return EmailNotFoundError(f"no e-mail {save.email.id}")
     if mark.version < save.email.version and not known:
         return StoreUnavailableError(_NOT_KNOWN)
     return _stale(save)

@@ -1,0 +1,81 @@
+"""The operator's switches and the leases of those who lead: a document for each, few in all."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from pymongo.errors import DuplicateKeyError
+
+from mailadapters.documents import UnreadableError
+from mailadapters.mongo.schema import Collections
+from mailcore.leadership import Lease
+from mailcore.switches import Switch, Switches
+
+T = TypeVar("T")
+
+_switch: Final = msgspec.json.Decoder(Switch)
+_lease: Final = msgspec.json.Decoder(Lease)
+
+
+async def load_switches(collections: Collections) -> Switches:
+    """Return the latest word on everything.
+
+    Raises:
+        UnreadableError: A newer release said one.
+    """
+    return {document["_id"]: _read(document["doc"], _switch) async for document in collections.switches.find()}
+
+
+async def save_switch(collections: Collections, name: str, switch: Switch) -> None:
+    """Keep the latest word on something."""
+    word = {"$set": {"doc": _text(switch)}}
+    try:
+        await collections.switches.update_one({"_id": name}, word, upsert=True)
+    except DuplicateKeyError:  # two said the first word on it at the same time
+        await collections.switches.update_one({"_id": name}, word)
+
+
+async def load_lease(collections: Collections, name: str) -> Lease | None:
+    """Return a lease as it is stored.
+
+    Raises:
+        UnreadableError: A newer release took it.
+    """
+    document = await collections.leases.find_one({"_id": name})
+    return None if document is None else _read(document["doc"], _lease)
+
+
+async def swap_lease(collections: Collections, before: Lease | None, after: Lease) -> bool:
+    """Replace a lease if the stored one is the one before; return whether it was."""
+    if before is None:
+        return await _taken(collections, after)
+    stored = {"_id": after.name, "doc": _text(before)}
+    result = await collections.leases.update_one(stored, {"$set": {"doc": _text(after)}})
+    return result.matched_count == 1
+
+
+async def _taken(collections: Collections, lease: Lease) -> bool:
+    """Take a lease that there never was; return whether there was none."""
+    try:
+        await collections.leases.insert_one({"_id": lease.name, "doc": _text(lease)})
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def _text(value: Any) -> str:
+    """Return a value as JSON, equal for equal values."""
+    return msgspec.json.encode(value).decode()
+
+
+def _read(doc: str, decoder: msgspec.json.Decoder[T]) -> T:
+    """Return what stands in a document.
+
+    Raises:
+        UnreadableError: This release does not understand it.
+    """
+    try:
+        return decoder.decode(doc)
+    except msgspec.DecodeError as error:
+        raise UnreadableError(f"a switch or lease in the store was written by another release: {error}") from error
