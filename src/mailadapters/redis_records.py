@@ -18,12 +18,14 @@ from mailcore.health import Health
 WRITES: Final = 32
 """How many writes are remembered."""
 
-_TOKEN: Final = 24
+_END: Final = b"\n"
+"""What ends the token at the beginning of a record."""
+
 _encoder: Final = msgspec.msgpack.Encoder()
 
-REPLACE: Final = f"""
-local now = redis.call('HGET', KEYS[1], ARGV[1])
-if (now and string.sub(now, 1, {_TOKEN}) or '') ~= ARGV[2] then return now or '' end
+REPLACE: Final = """
+local now = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if (string.match(now, '^[^\\n]*') or '') ~= ARGV[2] then return now end
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
 return false
 """
@@ -49,7 +51,7 @@ class Record(Struct, frozen=True):
 
         Args:
             health: What it holds.
-            token: 24 characters that no other write has.
+            token: A text of one line that no other write has.
         """
         return Record(health, (*self.writes[1 - WRITES :], token))
 
@@ -63,7 +65,7 @@ _decoder: Final = msgspec.msgpack.Decoder(Record)
 
 def octets_of(record: Record) -> bytes:
     """Return a record as bytes."""
-    return record.token.encode() + _encoder.encode(record)
+    return record.token.encode() + _END + _encoder.encode(record)
 
 
 def record_of(octets: bytes) -> Record:
@@ -75,6 +77,6 @@ def record_of(octets: bytes) -> Record:
     if not octets:
         return Record()
     try:
-        return _decoder.decode(octets[_TOKEN:])
+        return _decoder.decode(octets.partition(_END)[2])
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableRecordError("a provider's health in Redis was written by another release") from error

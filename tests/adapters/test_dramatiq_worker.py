@@ -13,6 +13,7 @@ from dramatiq.brokers.redis import RedisBroker
 from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
 
+from mailadapters.dramatiq_broker import LaneBroker
 from mailadapters.dramatiq_queue import DramatiqQueue, open_queue
 from mailadapters.dramatiq_worker import PREFETCH
 from mailadapters.redis_connection import place_of
@@ -243,6 +244,40 @@ async def test_what_was_not_taken_goes_back_at_a_polite_end(queue: DramatiqQueue
 
     assert first.taken == []
     assert sorted({one for _, one in second.taken}) == sorted(wanted)
+
+
+async def test_what_goes_back_is_not_fetched_again(queue: DramatiqQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that ends does not take up what it has just put back."""
+    engine, put_back, enqueue = Engine(), list[EmailId](), queue.enqueue
+    engine.gate.clear()
+    for n in range(PREFETCH):
+        await queue.enqueue([f"em_{n}"], lane=Lane.BULK)
+
+    async def counting(email_ids: Sequence[EmailId], *, lane: Lane) -> None:
+        put_back.extend(email_ids)
+        await enqueue(email_ids, lane=lane)
+
+    monkeypatch.setattr(queue, "enqueue", counting)
+    async with working(queue, engine):
+        await engine.until(lambda: len(engine.asked) >= PREFETCH)
+
+    assert sorted(put_back) == [f"em_{n}" for n in range(PREFETCH)]
+
+
+async def test_a_consumer_that_is_closed_keeps_nothing(queue: DramatiqQueue, raw: RedisBroker) -> None:
+    """What was fetched and not handed on goes back to its queue."""
+    name, broker = f"{raw.namespace}.urgent", LaneBroker(queue._place, print)
+    for n in range(3):
+        await queue.enqueue([f"em_{n}"], lane=Lane.URGENT)
+    consumer = broker.consume(name, prefetch=3)
+    handed_on = next(consumer)
+
+    consumer.close()
+
+    assert handed_on is not None
+    others = raw.consume(name, prefetch=9, timeout=1)
+    assert [next(others).args, next(others).args] == [(["em_1"],), (["em_2"],)]
+    broker.close()
 
 
 async def test_a_lane_that_waits_holds_up_no_other(queue: DramatiqQueue) -> None:
