@@ -323,6 +323,21 @@ async def test_when_redis_is_back_the_worse_state_wins(own_redis: Server) -> Non
     assert known.breaker == alone.breaker
 
 
+async def test_a_write_that_redis_did_not_take_is_made_up_for(own_redis: Server) -> None:
+    """What a process was about to write when Redis died is written once it is back, though nothing more happens."""
+    async with workers(own_redis, 2) as (one, other):
+        await one.health.update("p", failing(1))
+        await asyncio.to_thread(own_redis.kill)
+        alone = await one.health.update("p", failing(8))
+        await asyncio.to_thread(own_redis.restart)
+
+        await back(one)
+        await seen(one, lambda _: True)
+        known = await seen(other, lambda health: health.breaker.state is State.OPEN)
+
+    assert known.breaker == alone.breaker
+
+
 async def test_a_flushed_redis_learns_again_what_processes_know(pair: tuple[Worker, Worker]) -> None:
     """R2: an open breaker and the operator's word outlive FLUSHALL, as long as any process lives."""
     one, other = pair
