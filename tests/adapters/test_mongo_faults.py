@@ -12,7 +12,14 @@ from tests.servers.running import Server
 
 from mailadapters.mongo import MongoStore, open_store
 from mailadapters.mongo.faults import WHY, unavailable
-from mailcore.errors import HealthUnavailableError, SettingsError, StaleEmailError, StoreUnavailableError
+from mailadapters.mongo.writing import Mark, _verdict, next_version
+from mailcore.errors import (
+    EmailNotFoundError,
+    HealthUnavailableError,
+    SettingsError,
+    StaleEmailError,
+    StoreUnavailableError,
+)
 from mailcore.lifecycle import Status
 from mailcore.message import Lane
 from mailcore.ports import Due, Query
@@ -256,3 +263,25 @@ def test_a_wrong_url_does_not_tell_the_password() -> None:
 
     assert "et@" not in str(told.value)
     assert "se:cr" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("mark", "known", "told"),
+    [
+        (Mark(2, "mine"), False, type(None)),
+        (Mark(2, "theirs"), False, StaleEmailError),
+        (Mark(3, "theirs"), False, StaleEmailError),
+        (Mark(1, "first"), False, StoreUnavailableError),
+        (Mark(1, "first"), True, StaleEmailError),
+        (Mark(None, "mine"), True, type(None)),
+        (Mark(None, "theirs"), True, EmailNotFoundError),
+        (None, True, EmailNotFoundError),
+    ],
+)
+def test_a_save_is_judged_by_whose_version_is_stored(
+    mark: Mark | None, known: bool, told: type[Exception] | type[None]
+) -> None:
+    """What is not there after a lost answer is not known, for it may be on its way; the rest is certain (M4, M5)."""
+    save = next_version(next_of(queued()), "mine")
+
+    assert type(_verdict(save, mark, known=known)) is told
