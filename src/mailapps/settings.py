@@ -63,6 +63,14 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     format: Literal["auto", "json", "text"] = "auto"
 
 
+class RetentionSettings(Struct, frozen=True, kw_only=True):
+    """For how long after it was settled something of an e-mail is kept."""
+
+    content: timedelta = timedelta(days=30)
+    addresses: timedelta = timedelta(days=90)
+    records: timedelta = timedelta(days=365)
+
+
 class MetricsSettings(Struct, frozen=True, kw_only=True):
     """Where a worker or scheduler answers for metrics and health; an API answers `/metrics` itself."""
 
@@ -83,7 +91,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         admin_key: What callers of the API must show. Off loopback there must be one.
         processes: How many processes `mailcore worker` keeps running, where the queue is one between processes.
         poll: How long an idle worker waits before it looks for due e-mails in the store again.
-        sweep: The same for a scheduler.
+        sweep: The same for a scheduler, and how often one that leads wakes workers up.
+        sweep_grace: What became due less than this ago is left to workers that look into the store themselves.
+        sweep_page: How many e-mails of a lane a scheduler wakes up in one go.
         providers: Tables by the provider's name, in order of preference; secrets in them are Secrets.
     """
 
@@ -100,6 +110,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     call_deadline: timedelta = timedelta(seconds=20)
     poll: timedelta = timedelta(milliseconds=500)
     sweep: timedelta = timedelta(seconds=5)
+    sweep_grace: timedelta = timedelta(seconds=2)
+    sweep_page: Count = 500
     wakeup_grace: timedelta = timedelta(seconds=10)
     max_crashes: Count = 3
     max_unknowns: Count = 4
@@ -107,6 +119,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     hold_for: timedelta = timedelta(hours=72)
     retry: RetrySettings = RetrySettings()
     lanes: LanesSettings = LanesSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     emulator: EmulatorPlace = EmulatorPlace()

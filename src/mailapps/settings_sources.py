@@ -28,9 +28,6 @@ NOT_SETTINGS: Final = re.compile(r"MAILCORE_(CONFIG|URL|TEST_.*|SERVICE_(HOST|PO
 """Variables that are no settings: two of the command line's, the tests', and what Kubernetes and container links
 set for a service that is called mailcore."""
 
-NOT_YET: Final = {
-    "retention": "retention comes with a later release; today nothing is erased by age: remove the key",
-}
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Tree = dict[str, Any]
@@ -187,14 +184,8 @@ def _checked(tree: Tree, environ: Mapping[str, str], also: ProviderProblems) -> 
 
 def _plain(tree: Tree, _environ: Mapping[str, str]) -> Tree:
     """Return all settings but the secret ones."""
-    rest = {key: value for key, value in tree.items() if key not in {"admin_key", "providers", *NOT_YET}}
-    problems = [text for key, text in NOT_YET.items() if key in tree]
-    try:
-        settings = read(Settings, rest)
-    except SettingsError as error:
-        raise SettingsError("\n".join([*problems, str(error)])) from None
-    if problems:
-        raise SettingsError("\n".join(problems))
+    rest = {key: value for key, value in tree.items() if key not in {"admin_key", "providers"}}
+    settings = read(Settings, rest)
     return {name: value for name, value in asdict(settings).items() if name not in {"admin_key", "providers"}}
 
 

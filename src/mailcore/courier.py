@@ -124,7 +124,7 @@ class Courier:
             plan = plan_attempt(email, views, self.rules, self.ports.clock.now(), self.ports.draw())
             if not isinstance(plan, Begin) or (plan.solo and not solo):
                 return plan
-            if self.stopping or await self.roster.board.paused(email.lane):
+            if self.stopping or self.roster.board.paused(email.lane):
                 return Skip("this process stops, or its lane is paused")
             admission = await self.roster.admit(email, plan)
             standing = admission.standing
@@ -253,7 +253,7 @@ class Courier:
             grace: Only those that have been due for so long.
         """
         views = await self.roster.views()
-        if await self.roster.board.paused(lane):
+        if self.roster.board.paused(lane):
             return ()
         open_to = frozenset(view.name for view in views if view.standing.obstacle is None)
         limit = min(room, room_for(views)) if open_to else room

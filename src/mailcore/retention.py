@@ -142,14 +142,15 @@ class Retention:
     rules: RetentionRules = field(default_factory=RetentionRules)
 
     async def erase(self, email_id: EmailId) -> None:
-        """Erase what tells of people in a settled e-mail, content and record.
+        """Erase what tells of people in a settled e-mail: its content, and then by whom it could be found again.
 
         Raises:
             ConflictError: It is not settled.
             EmailNotFoundError: No e-mail has this id.
         """
-        await self.records.settle(email_id, _erased)
+        _erased(await self.records.ports.store.get(email_id))
         await self.store.erase_content([email_id])
+        await self.records.settle(email_id, _erased)
 
     async def run_once(self, leading: Callable[[], bool]) -> None:
         """Let go of all that is old enough, as long as the caller leads.

@@ -158,8 +158,8 @@ WRONG = [
         'queue: expected a URL such as "memory://" or "redis://127.0.0.1:6379/0", got one of "amqp"',
     ),
     (
-        'retention.records = "30d"',
-        "retention comes with a later release; today nothing is erased by age: remove the key",
+        'retention.record = "30d"',
+        "retention.record is no setting; did you mean records?",
     ),
     ('default_from = "nobody"', "default_from: "),
     (

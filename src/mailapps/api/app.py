@@ -5,13 +5,14 @@ from __future__ import annotations
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from mailapps.api import dead_letters, emails, pages, providers, vitals
+from mailapps.api import pages, vitals
 from mailapps.api.access import gate_for
 from mailapps.api.body import JsonRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import dress
 from mailapps.api.metrics import metrics_router
 from mailapps.api.refusals import answer_refusal
+from mailapps.api.routes import ROUTES
 from mailcore.mailer import Mailer
 
 
@@ -19,7 +20,7 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
     """Return the API; it holds no connection of its own, so there is nothing to open or close."""
     api = Router(
         "/api",
-        route_handlers=[*emails.ROUTES, *dead_letters.ROUTES, *providers.ROUTES],
+        route_handlers=ROUTES,
         middleware=[gate_for(config.admin_key)],
     )
     return Litestar(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from litestar import get, post
@@ -12,25 +11,9 @@ from msgspec import Struct
 
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import DeadLetterListing, Redrive, from_query_string, query_for
-from mailapps.api.problems import ApiCode
-from mailapps.api.reach import known, listed, mailer_of, patience
-from mailapps.api.refusals import refusal
+from mailapps.api.reach import NotDone, attempted, known, listed, mailer_of, parts, patience
 from mailapps.api.views import EmailList, EmailView, view
-from mailcore.errors import MailError
-from mailcore.lifecycle import Email, EmailId, Status
-from mailcore.mailer import Mailer
-from mailcore.ports import Query
-
-PART: Final = 100
-"""So many e-mails are redriven side by side."""
-
-
-class NotRedriven(Struct, frozen=True, kw_only=True):
-    """A dead letter that could not be queued again."""
-
-    id: EmailId
-    code: ApiCode
-    detail: str
+from mailcore.lifecycle import Status
 
 
 class Redriven(Struct, frozen=True, kw_only=True):
@@ -46,7 +29,7 @@ class Redriven(Struct, frozen=True, kw_only=True):
     matched: int
     redriven: int
     possibly_sent: int
-    errors: tuple[NotRedriven, ...]
+    errors: tuple[NotDone, ...]
 
 
 @get("/dead-letters")
@@ -69,42 +52,15 @@ async def redrive_many(request: ApiRequest, data: JSONBody[Redrive]) -> Redriven
     mailer, query = mailer_of(request), query_for(data, place="/", status=Status.FAILED)
     async with asyncio.timeout(patience(request)):
         matched = await mailer.count(query)
-    redriven, possibly_sent, errors = 0, 0, list[NotRedriven]()
-    async for part in _parts(request, query, data.limit):
+    redriven, possibly_sent, errors = 0, 0, list[NotDone]()
+    async for part in parts(request, query, data.limit):
         possibly_sent += sum(email.possibly_sent for email in part)
         if not data.dry_run:
-            failures = await _redriven(mailer, part, patience(request))
+            results = await attempted(request, part, mailer.redrive)
+            failures = [one for one in results if isinstance(one, NotDone)]
             redriven += len(part) - len(failures)
             errors += failures
     return Redriven(matched=matched, redriven=redriven, possibly_sent=possibly_sent, errors=tuple(errors))
-
-
-async def _parts(request: ApiRequest, query: Query, limit: int) -> AsyncIterator[Sequence[Email]]:
-    """Yield what a query finds part by part, each e-mail once, up to a limit."""
-    after, left = None, limit
-    while left > 0:
-        async with asyncio.timeout(patience(request)):
-            part = await mailer_of(request).list(query, after=after, limit=min(PART, left))
-        yield part.emails
-        after, left = part.after, left - len(part.emails)
-        if after is None:
-            return
-
-
-async def _redriven(mailer: Mailer, part: Sequence[Email], within: float) -> list[NotRedriven]:
-    """Redrive e-mails side by side, and return those that could not be."""
-
-    async def attempt(email: Email) -> NotRedriven | None:
-        try:
-            async with asyncio.timeout(within):
-                await mailer.redrive(email.id)
-        except (MailError, TimeoutError) as error:
-            told = refusal(error)
-            return NotRedriven(id=email.id, code=told.code, detail=told.detail)
-        return None
-
-    results = await asyncio.gather(*map(attempt, part))
-    return [one for one in results if one]
 
 
 ROUTES: Final = (list_dead_letters, redrive_one, redrive_many)

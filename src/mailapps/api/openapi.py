@@ -16,9 +16,10 @@ from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from mailapps.api import dead_letters, emails, providers, vitals
+from mailapps.api import vitals
 from mailapps.api.filters import DeadLetterListing, Filters, Listing
 from mailapps.api.problems import MEDIA_TYPE, ProblemBody
+from mailapps.api.routes import ROUTES
 from mailcore.message import Message
 
 Node = dict[str, Any]
@@ -51,12 +52,13 @@ _EXAMPLE: Final = {
     "text": "Thank you.",
     "metadata": {"order": "42"},
 }
+_PLACE: Final = re.compile(r"{(\w+)}")
 _ATTRIBUTE: Final = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
 def document(version: str) -> bytes:
     """Return the description as JSON."""
-    handlers = [*(("/api", one) for one in (*emails.ROUTES, *dead_letters.ROUTES, *providers.ROUTES))]
+    handlers = [("/api", one) for one in ROUTES]
     handlers += [("", one) for one in vitals.ROUTES]
     kinds: list[type[Struct]] = [kind for _, handler in handlers for kind in _bodies(handler)]
     kinds = [*dict.fromkeys(kinds), ProblemBody]
@@ -128,8 +130,8 @@ def _responses(handler: HTTPRouteHandler, given: Node) -> Node:
 
 def _parameters(name: str, path: str) -> Iterator[Node]:
     """Yield what a route takes beside its body."""
-    if "{email_id}" in path:
-        yield {"name": "email_id", "in": "path", "required": True, "schema": _TEXT}
+    for place in _PLACE.findall(path):
+        yield {"name": place, "in": "path", "required": True, "schema": _TEXT}
     if name == "submit_email":
         yield _KEY
     if asked := _QUERIES.get(name):

@@ -11,11 +11,13 @@ from msgspec import Struct
 
 from mailapps.api.body import ApiRequest
 from mailapps.api.reach import mailer_of, patience
+from mailapps.api.switches import SwitchView, shown
 from mailapps.api.views import Moment, maybe
 from mailcore.health import Obstacle
 from mailcore.mailer import Explanation
 from mailcore.message import Message
 from mailcore.provider import Feature, ProviderView
+from mailcore.switches import provider_switch
 
 
 class StandingView(Struct, frozen=True, kw_only=True):
@@ -28,6 +30,7 @@ class StandingView(Struct, frozen=True, kw_only=True):
         score: Estimated share of attempts that succeed, 0 to 1.
         share: Share of its slots that it may use now; below 1 only after an outage.
         in_flight: Attempts that the answering process has under way there.
+        override: The operator's latest word on it; null if there is none.
         dedupe_window_s: For so many seconds it is sure to recognise a repeat; null if never.
     """
 
@@ -35,6 +38,7 @@ class StandingView(Struct, frozen=True, kw_only=True):
     obstacle: Obstacle | None
     available_at: Moment | None
     probing: bool
+    override: SwitchView | None
     score: float
     share: float
     weight: float
@@ -57,7 +61,8 @@ class ProviderList(Struct, frozen=True):
 async def list_providers(request: ApiRequest) -> ProviderList:
     """List the configured providers and how they stand, as the answering process sees them."""
     async with timeout(patience(request)):
-        return ProviderList(tuple(map(_standing, await mailer_of(request).providers())))
+        found = await mailer_of(request).providers()
+    return ProviderList(tuple(_standing(one, _override(request, one.name)) for one in found))
 
 
 @post("/route/explain", status_code=200)
@@ -67,7 +72,14 @@ async def explain_route(request: ApiRequest, data: JSONBody[Message]) -> Explana
         return await mailer_of(request).explain(data)
 
 
-def _standing(provider: ProviderView) -> StandingView:
+def _override(request: ApiRequest, provider: str) -> SwitchView | None:
+    """Return the operator's latest word on a provider."""
+    mailer, name = mailer_of(request), provider_switch(provider)
+    switch = mailer.roster.board.known.get(name)
+    return None if switch is None else shown(name, switch, mailer.ports.clock.now())
+
+
+def _standing(provider: ProviderView, override: SwitchView | None) -> StandingView:
     """Return how a provider stands."""
     now, can = provider.standing, provider.capabilities
     return StandingView(
@@ -75,6 +87,7 @@ def _standing(provider: ProviderView) -> StandingView:
         obstacle=now.obstacle,
         available_at=maybe(now.available_at),
         probing=now.probe,
+        override=override,
         score=round(now.score, 4),
         share=round(now.share, 4),
         weight=provider.weight,

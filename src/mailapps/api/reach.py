@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import timeout
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from mailapps.api.body import ApiRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.filters import DeadLetterListing
-from mailapps.api.problems import ShapeCode, invalid
+from mailapps.api.problems import ApiCode, ShapeCode, invalid
+from mailapps.api.refusals import refusal
 from mailapps.api.views import EmailList, page
-from mailcore.errors import EmailNotFoundError, Problem
-from mailcore.lifecycle import EmailId
+from mailcore.errors import EmailNotFoundError, MailError, Problem
+from mailcore.lifecycle import Email, EmailId
 from mailcore.mailer import Mailer
 from mailcore.ports import Query
 from mailcore.records import WAKE_UP_BUDGET
 
+T = TypeVar("T")
+
+PART: Final = 100
+"""So many e-mails are dealt with side by side."""
+
 _ID_LENGTH = 64
+
+
+class NotDone(Struct, frozen=True, kw_only=True):
+    """An e-mail with which it could not be done."""
+
+    id: EmailId
+    code: ApiCode
+    detail: str
 
 
 def mailer_of(request: ApiRequest) -> Mailer:
@@ -53,3 +72,31 @@ async def listed(request: ApiRequest, query: Query, asked: DeadLetterListing) ->
     except ValueError as error:
         detail = "must be a next_cursor of this list, as it was given"
         raise invalid([Problem("query:after", ShapeCode.INVALID_CURSOR, detail)]) from error
+
+
+async def parts(request: ApiRequest, query: Query, limit: int) -> AsyncIterator[Sequence[Email]]:
+    """Yield what a query finds part by part, each e-mail once, up to a limit."""
+    after, left = None, limit
+    while left > 0:
+        async with timeout(patience(request)):
+            part = await mailer_of(request).list(query, after=after, limit=min(PART, left))
+        yield part.emails
+        after, left = part.after, left - len(part.emails)
+        if after is None:
+            return
+
+
+async def attempted(
+    request: ApiRequest, emails: Sequence[Email], act: Callable[[EmailId], Awaitable[T]]
+) -> Sequence[T | NotDone]:
+    """Do something with e-mails side by side; return what came of each, in their order."""
+
+    async def attempt(email: Email) -> T | NotDone:
+        try:
+            async with timeout(patience(request)):
+                return await act(email.id)
+        except (MailError, TimeoutError) as error:
+            told = refusal(error)
+            return NotDone(id=email.id, code=told.code, detail=told.detail)
+
+    return await asyncio.gather(*map(attempt, emails))

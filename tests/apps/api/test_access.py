@@ -21,13 +21,18 @@ TABLE = {
     ("POST", "/api/dead-letters/{email_id}/redrive"): KEYED,
     ("POST", "/api/email"): KEYED,
     ("GET", "/api/emails"): KEYED,
+    ("POST", "/api/emails/cancel"): KEYED,
     ("POST", "/api/emails"): KEYED,
     ("GET", "/api/emails/{email_id}"): KEYED,
     ("POST", "/api/emails/{email_id}/cancel"): KEYED,
     ("GET", "/api/emails/{email_id}/content"): KEYED,
     ("POST", "/api/emails/{email_id}/resolve"): KEYED,
+    ("POST", "/api/erasures"): KEYED,
+    ("PUT", "/api/lanes/{lane}/pause"): KEYED,
     ("GET", "/api/providers"): KEYED,
+    ("PUT", "/api/providers/{name}/mode"): KEYED,
     ("POST", "/api/route/explain"): KEYED,
+    ("GET", "/api/switches"): KEYED,
     ("GET", "/docs"): OPEN,
     ("GET", "/docs/{name}"): OPEN,
     ("GET", "/health/live"): OPEN,
@@ -49,7 +54,7 @@ def routes_of(app: Litestar) -> set[tuple[str, str]]:
 
 def filled(path: str) -> str:
     """Return a path with something in its places."""
-    return path.replace("{email_id}", "em_nobody").replace("{name}", "start.js")
+    return path.replace("{email_id}", "em_nobody").replace("{name}", "start.js").replace("{lane}", "bulk")
 
 
 def test_every_route_is_in_the_table(world: World) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tests.apps.api.world import World, message, pointers
 
-from mailapps.api.dead_letters import PART
+from mailapps.api.reach import PART
 from mailcore.outcome import Accepted, Outcome, Unknown
 from mailcore.provider import Send
 
