@@ -16,16 +16,29 @@ from mailapps.cli.printing import console, print_json
 Ids = Annotated[tuple[str, ...], Parameter(name="ID")]
 
 
-def cancel(*ids: Annotated[str, Parameter(name="ID")], reach: Reach | None = None) -> int:
-    """Withdraw e-mails that are not sent yet.
+def cancel(
+    *ids: Annotated[str, Parameter(name="ID")],
+    status: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    filters: Filters | None = None,
+    reach: Reach | None = None,
+) -> int:
+    """Withdraw e-mails that are not sent yet: those named, or those that the filters find.
 
     One that is being sent just now is only marked: it is withdrawn should this attempt fail.
 
     Args:
         ids: The e-mails' ids.
+        status: Only those that are scheduled, queued, sending, retrying or held.
+        dry_run: Only count what the filters find.
     """
-    reach = reach or Reach()
-    return _each(ids, lambda service, one: service.post(f"/api/emails/{one}/cancel"), reach)
+    reach, wanted = reach or Reach(), {**query(filters or Filters()), **({"status": status} if status else {})}
+    _either(ids, wanted, dry_run=dry_run)
+    if ids or not wanted:
+        return _each(ids, lambda service, one: service.post(f"/api/emails/{one}/cancel"), reach)
+    with Service(reach) as service:
+        done = service.post("/api/emails/cancel", {**_as_body(wanted), "dry_run": dry_run})
+    return _cancelled(done, reach, dry_run=dry_run)
 
 
 def resolve(
@@ -63,6 +76,7 @@ def redrive(
         dry_run: Only count what the filters find.
     """
     reach, wanted = reach or Reach(), query(filters or Filters())
+    _either(ids, wanted, dry_run=dry_run)
     if ids:
         return _each(ids, lambda service, one: service.post(f"/api/dead-letters/{one}/redrive"), reach)
     if not wanted and not every and not dry_run:
@@ -70,6 +84,12 @@ def redrive(
     with Service(reach) as service:
         done = service.post("/api/dead-letters/redrive", {**_as_body(wanted), "dry_run": dry_run})
     return _redriven(done, reach, dry_run=dry_run)
+
+
+def _either(ids: tuple[str, ...], wanted: dict[str, object], *, dry_run: bool) -> None:
+    """Refuse what would do more than was meant: ids are done as they are named, whatever the filters say."""
+    if ids and (wanted or dry_run):
+        raise UsageError("name e-mails by their ids, or give filters (and --dry-run), but not both")
 
 
 def _as_body(wanted: dict[str, object]) -> dict[str, object]:
@@ -91,6 +111,22 @@ def _redriven(done: Json, reach: Reach, *, dry_run: bool) -> int:
             f"would be queued again: {done['matched']}"
             if dry_run
             else f"queued again: {done['redriven']} of {done['matched']}"
+        )
+        console().print(f"{verb}; of them possibly sent before: {done['possibly_sent']}")
+        for one in done["errors"]:
+            console().print(f"{one['id']}: {plain(one['detail'])}")
+    return Exit.FAILED if done["errors"] else Exit.OK
+
+
+def _cancelled(done: Json, reach: Reach, *, dry_run: bool) -> int:
+    """Print what came of a cancellation by filters."""
+    if reach.json:
+        print_json(done)
+    else:
+        verb = (
+            f"would be withdrawn: {done['matched']}"
+            if dry_run
+            else f"withdrawn: {done['cancelled']} of {done['matched']}; being sent, and marked: {done['requested']}"
         )
         console().print(f"{verb}; of them possibly sent before: {done['possibly_sent']}")
         for one in done["errors"]:

@@ -29,7 +29,12 @@ COMMANDS: Final = {
         "resolve": ("acting:resolve", "Settle an e-mail that is held by an unknown outcome."),
         "dead-letters": ("asking:dead_letters", "List the e-mails that failed for good."),
         "redrive": ("acting:redrive", "Queue dead letters again."),
+        "erase": ("erasing:erase", "Erase what is known of one person."),
         "providers": ("asking:providers", "Show how the providers stand."),
+        "provider-mode": ("switching:provider_mode", "Stop or force a provider, or leave it to itself."),
+        "pause": ("switching:pause", "Begin nothing new in a lane, or in all."),
+        "resume": ("switching:resume", "Let a paused lane go on."),
+        "switches": ("switching:switches", "Show what was switched by hand, by whom and why."),
     },
     "Look ahead": {
         "check": ("checking:check", "Check the settings, and reach everything they name."),

@@ -13,6 +13,7 @@ from rich.text import Text
 from mailapps.cli.client import Service
 from mailapps.cli.options import Filters, Reach, query
 from mailapps.cli.printing import Column, cleaned, console, print_json, table_of
+from mailapps.cli.switching import said
 from mailapps.cli.timeline import timeline
 
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=100))]
@@ -34,6 +35,7 @@ _PROVIDERS: Final = (
     Column("per second", least=90),
     Column("under way", least=80),
     Column("again at", least=100),
+    Column("by hand", least=110),
 )
 
 
@@ -137,4 +139,5 @@ def _provider_row(one: Mapping[str, Any]) -> Sequence[str]:
         f"{one['max_per_second']:g}" if one["max_per_second"] else "",
         f"{one['in_flight']} of {one['slots']}",
         (one["available_at"] or "")[:19].replace("T", " "),
+        said(one["override"]) if one["override"] else "",
     )

@@ -63,6 +63,10 @@ class Service:
         """Ask for something to be done; raises as `get` does."""
         return self._ask(self._client.build_request("POST", path, json=body, headers=headers))
 
+    def put(self, path: str, body: object) -> Json:
+        """Have something be as the body says; raises as `get` does."""
+        return self._ask(self._client.build_request("PUT", path, json=body))
+
     def _ask(self, request: httpx.Request) -> Json:
         """Make one request."""
         try:
