@@ -156,7 +156,7 @@ class Reach:
         """Remember that it does not answer."""
         self._ask_again_at = self._monotonic() + REST_S
         if not self.down:
-            log.warning("Redis does not answer (%s); mail goes on without it", type(error).__name__)
+            log.warning("Redis cannot be used (%s); mail goes on without it", type(error).__name__)
         self.down = True
 
     async def aclose(self) -> None:

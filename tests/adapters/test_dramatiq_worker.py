@@ -3,12 +3,15 @@
 import asyncio
 import json
 import pickle
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import dramatiq
 import pytest
+import redis
 from dramatiq.brokers.redis import RedisBroker
 from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
@@ -20,8 +23,10 @@ from mailadapters.redis_connection import place_of
 from mailcore.assembly import SPARE
 from mailcore.errors import SettingsError
 from mailcore.events import Event, Happening
+from mailcore.health import Health
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
+from mailcore.testing.manual_clock import BEGINNING
 
 PATIENCE_S = 20
 
@@ -290,6 +295,27 @@ async def test_a_lane_that_waits_holds_up_no_other(queue: DramatiqQueue) -> None
             await asyncio.gather(*(queue.enqueue([f"em_{n}"] * 50, lane=lane) for n in range(100)))
         await queue.enqueue(["em_urgent"], lane=Lane.URGENT)
         await engine.until(lambda: (Lane.URGENT, "em_urgent") in engine.asked)
+
+
+async def test_the_documented_user_of_redis_is_enough(own_redis: Server) -> None:
+    """Whoever follows the how-to gives mailcore no more rights than it needs, and no fewer."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "run-on-redis-and-dramatiq.md"
+    (command,) = re.findall(r"^ACL SETUSER .*$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    with redis.Redis.from_url(own_redis.url) as root:
+        root.execute_command(*command.split())
+    engine, queue = Engine(), open_queue(own_redis.url.replace("//", "//mailcore:PASSWORD@"))
+
+    async with working(queue, engine):
+        await queue.ping()
+        await queue.bury("em_a", reason="rejected")
+        await queue.health.update("p", lambda _: Health(not_before=BEGINNING))
+        await queue.enqueue(["em_a"], lane=Lane.BULK)
+        await engine.until(lambda: bool(engine.taken))
+    with redis.Redis.from_url(own_redis.url) as root:
+        refused = root.acl_log()
+    await queue.aclose()
+
+    assert refused == []
 
 
 async def test_messages_hold_ids_and_nothing_else(queue: DramatiqQueue, raw: RedisBroker) -> None:
