@@ -19,8 +19,8 @@ from mailcore.health import HealthRules
 from mailcore.outcome import Verdict
 from mailcore.plan import Rules
 from mailcore.score import estimate
-from mailcore.simulation import CATALOGUE, PAIR, SEEDS, Match, Scenario, Stream, Watch, delivered
-from mailcore.simulation.catalogue import HEALTHY, HOUR, MINUTE, SECOND, THROTTLED, long_outage, spell
+from mailcore.simulation import PAIR, SEEDS, Match, Scenario, Stream, Watch, delivered
+from mailcore.simulation.catalogue import ALL_BROWN, HEALTHY, HOUR, MINUTE, SECOND, THROTTLED, long_outage, spell
 from mailcore.simulation.internet import BEGINNING
 
 
@@ -92,6 +92,15 @@ def test_nobody_is_excluded_when_all_are_in_trouble() -> None:
     assert seen.first_try >= static.first_try - 0.01
 
 
+def test_no_breaker_opens_where_nobody_does_better() -> None:
+    """SB7: at every other attempt failing everywhere, an opening would only turn away what would have gone through."""
+    halved = replace(ALL_BROWN, spells=(spell(0 * SECOND, MINUTE, 0.5),))
+
+    runs = each(Match(scenario=halved.at(20, PAIR, 30 * SECOND)))
+
+    assert [run.openings for run in runs] == [0] * SEEDS
+
+
 def test_a_newcomer_gets_its_weight_at_once() -> None:
     """SB8: within two minutes a provider without a history has its share."""
     seen = figures("newcomer 5/s")
@@ -103,7 +112,7 @@ def test_a_newcomer_gets_its_weight_at_once() -> None:
 def test_a_provider_that_throttles_is_left_alone(seed: int) -> None:
     """SB9: from 250 ms after its first 429 until the time that it asked for nobody calls it, and its score is whole."""
     sound = [replace(one, errors=0.0) for one in PAIR]
-    scenario = THROTTLED.at(20, sound)
+    scenario = THROTTLED.at(10, sound)
 
     seen = delivered(scenario, Rules(), seed)
 

@@ -156,7 +156,7 @@ def long_outage(per_hour: float, providers: Sequence[MadeUp]) -> Scenario:
 
 CATALOGUE: Final[Mapping[str, Build]] = MappingProxyType(
     {
-        "brown-out 20/s": partial(BROWN_OUT.at, 20, lasts=3 * MINUTE),
+        "brown-out 20/s": partial(BROWN_OUT.at, 20, lasts=4 * MINUTE),
         "brown-out 2/s": partial(BROWN_OUT.at, 2),
         "brown-out 0.2/s": partial(BROWN_OUT.at, 0.2),
         "outage 20/s": partial(OUTAGE.at, 20),
