@@ -43,7 +43,7 @@ class LaneBroker(RedisBroker):
 
     def __init__(self, place: RedisPlace, strange: Strange) -> None:
         self._own_client = blocking_client(place)
-        super().__init__(  # pyright: ignore[reportUnknownMemberType] - dramatiq leaves options untyped
+        super().__init__(  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType] - dramatiq's own
             client=self._own_client,
             middleware=[],
             namespace=place.prefix,

@@ -75,11 +75,6 @@ class DramatiqQueue:
         await self._write(Burial(email_id, reason))
 
     async def ping(self) -> None:
-        """Return if Redis answers.
-
-        Raises:
-            QueueUnavailableError: It does not.
-        """
         try:
             await self._reach.ask(self._connection.ping)
         except UnreachableError as error:
@@ -87,7 +82,6 @@ class DramatiqQueue:
 
     @asynccontextmanager
     async def waking(self, admit: Admit, watch: Watch) -> AsyncGenerator[None]:
-        """Run a dramatiq worker in this process that hands its wake-ups to `admit` until the context is left."""
         from mailadapters.dramatiq_worker import working
 
         async with working(self._place, admit, self.enqueue, watch):

@@ -226,11 +226,27 @@ async def store_answers(store: EmailStore) -> None:
         await store.get("em_is_anybody_there")
 
 
+async def queue_answers(queue: WakeUpQueue) -> None:
+    """Return if the queue answers; one that stays in this process always does.
+
+    Raises:
+        QueueUnavailableError: It does not.
+    """
+    if isinstance(queue, WakesEngines):
+        await queue.ping()
+
+
 def _api(
-    settings: Settings, store: EmailStore, stop: asyncio.Event, scrape: Callable[[], Awaitable[bytes]] | None
+    settings: Settings,
+    store: EmailStore,
+    queue: WakeUpQueue,
+    stop: asyncio.Event,
+    scrape: Callable[[], Awaitable[bytes]] | None,
 ) -> ApiConfig:
     """Return how to run the API."""
     probes: dict[str, Callable[[], Awaitable[object]]] = {"store": partial(store_answers, store)}
+    if not stays_here(settings):
+        probes["queue"] = partial(queue_answers, queue)
     return ApiConfig(
         admin_key=settings.admin_key,
         new_request_id=system.new_request_id,
@@ -261,7 +277,7 @@ class Container(containers.DeclarativeContainer):
     assembled = providers.Singleton(_assembled, ports, tuning, settings)
     scheduler = providers.Singleton(_scheduler, ports, tuning, settings)
     scrape = providers.Singleton(_scrape, assembled, tally, role)
-    api = providers.Singleton(_api, settings, store, stop, scrape)
+    api = providers.Singleton(_api, settings, store, queue, stop, scrape)
 
 
 @asynccontextmanager

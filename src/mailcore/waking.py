@@ -23,6 +23,14 @@ class WakesEngines(Protocol):
         """Hand wake-ups to `admit` until the context is left; what it did not take goes back to the queue."""
         ...
 
+    async def ping(self) -> None:
+        """Return if the queue answers.
+
+        Raises:
+            QueueUnavailableError: It does not.
+        """
+        ...
+
 
 @asynccontextmanager
 async def woken(engine: Engine) -> AsyncGenerator[None]:

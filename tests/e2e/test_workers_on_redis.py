@@ -77,9 +77,11 @@ async def test_with_a_frozen_redis_mail_is_accepted_and_sent(place: RedisTown, o
         ids.append(await accept(api))
         took.append(loop.time() - began)
     await all_sent(place, ids)
+    ready = await api.http.get("/health/ready")
     own_redis.thaw()
 
     assert sorted(took)[-2] < 0.5
+    assert (ready.status_code, ready.json()["degraded"]) == (200, ["queue"])
     assert await asyncio.to_thread(worker.terminate) == 0
 
 

@@ -16,12 +16,12 @@ from cyclopts import Parameter
 from mailadapters.providers.kind import KeyCheck, KeyState
 from mailapps.cli.exits import Exit
 from mailapps.cli.printing import Column, console, print_json, table_of
-from mailapps.container import Container, Role, provider_problems, store_answers
-from mailapps.settings import Settings, place
+from mailapps.container import Container, Role, provider_problems, queue_answers, store_answers
+from mailapps.settings import Settings, place, shown
 from mailapps.settings_rules import points_at_emulator
 from mailapps.settings_sources import load
 from mailcore.errors import MailError
-from mailcore.ports import Configured
+from mailcore.ports import Configured, WakeUpQueue
 
 Row = Mapping[str, str]
 
@@ -68,12 +68,13 @@ async def _checked(settings: Settings) -> list[Row]:
     parts = Container(settings=settings, role=Role.UP)
     ports = parts.ports()
     try:
-        told = f"{settings.store}, bind {settings.bind}"
-        rows = [_row("settings", "ok", told), await _store(parts, settings), _row("queue", "ok", settings.queue)]
+        told = f"{shown(settings.store)}, bind {settings.bind}"
+        rows = [_row("settings", "ok", told), await _store(parts, settings), await _queue(ports.queue, settings)]
         return rows + list(await asyncio.gather(*(_provider(one, settings) for one in ports.providers)))
     finally:
         for one in ports.providers:
             await one.provider.aclose()
+        await ports.queue.aclose()
         await ports.store.aclose()
 
 
@@ -83,7 +84,16 @@ async def _store(parts: Container, settings: Settings) -> Row:
         await store_answers(parts.store())
     except MailError as error:
         return _row("store", "failed", str(error))
-    return _row("store", "ok", settings.store)
+    return _row("store", "ok", shown(settings.store))
+
+
+async def _queue(queue: WakeUpQueue, settings: Settings) -> Row:
+    """Return whether the queue answers, if it is one between processes."""
+    try:
+        await queue_answers(queue)
+    except MailError as error:
+        return _row("queue", "failed", f"{shown(settings.queue)}: {error}")
+    return _row("queue", "ok", shown(settings.queue))
 
 
 async def _provider(one: Configured, settings: Settings) -> Row:
