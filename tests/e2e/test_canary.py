@@ -1,0 +1,168 @@
+"""I40: whatever becomes of an e-mail, nothing of it and no key is in a log, a metric, a problem or a description."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.e2e.town import Json, Running, Town, free_port, reach, start, until
+
+WORD = "canary"
+TOKENS = {
+    name: f"{WORD}-{number}{name}"
+    for number, name in enumerate(
+        (
+            "to",
+            "cc",
+            "name",
+            "subject",
+            "text",
+            "html",
+            "file",
+            "filename",
+            "tag",
+            "pair",
+            "value",
+            "header",
+            "idempotency",
+        )
+    )
+}
+ADMIN_KEY = f"mc_live_{WORD}_zyxwvutsrqponmlk"
+PROVIDER_KEY = f"SG.{WORD}-provider-key"
+SECRETS = {ADMIN_KEY, PROVIDER_KEY, base64.b64encode(f"api:{PROVIDER_KEY}".encode()).decode()}
+LETTER: Json = {
+    "to": f"{TOKENS['name']} <{TOKENS['to']}@example.com>",
+    "cc": f"{TOKENS['cc']}@example.com",
+    "subject": TOKENS["subject"],
+    "text": TOKENS["text"],
+    "html": f"<p>{TOKENS['html']}</p>",
+    "attachments": [
+        {"filename": TOKENS["filename"], "content": base64.b64encode(TOKENS["file"].encode()).decode()},
+    ],
+    "headers": {"X-Canary": TOKENS["header"]},
+    "tags": [TOKENS["tag"]],
+    "metadata": {TOKENS["pair"]: TOKENS["value"]},
+}
+QUOTING = f"{TOKENS['to']}@example.com wrote {TOKENS['text']} with {PROVIDER_KEY}"
+"""What a provider may answer: the message, the recipient and the key, said back."""
+
+ERRORS: dict[str, tuple[Json, str]] = {
+    "rejected": ({"kind": "status", "status": 400, "body": {"errors": [{"message": QUOTING}]}}, "failed"),
+    "no account": ({"kind": "status", "status": 401, "body": QUOTING}, "sent"),
+    "deferred": ({"kind": "status", "status": 503, "body": QUOTING}, "sent"),
+    "throttled": ({"kind": "status", "status": 429, "retry_after": 1, "body": QUOTING}, "sent"),
+    "gateway": ({"kind": "status", "status": 502, "body": QUOTING}, "sent"),
+    "garbage": ({"kind": "garbage", "shape": "bad_json"}, "sent"),
+    "reset": ({"kind": "reset", "accept": True}, "sent"),
+    "hang": ({"kind": "hang", "accept": False, "seconds": 2}, "sent"),
+}
+WRONG: dict[str, Json] = {
+    "address": {**LETTER, "to": f"{TOKENS['to']}@"},
+    "unknown field": {**LETTER, "note": TOKENS["text"]},
+    "wrong type": {**LETTER, "subject": {"a": TOKENS["subject"]}},
+    "header name": {**LETTER, "headers": {"To": TOKENS["header"]}},
+    "moment": {**LETTER, "scheduled_at": TOKENS["value"]},
+}
+
+
+async def start_in(place: Town, role: str, config: Path, at: str) -> Running:
+    """Start a role with the keys in its environment, and wait until it answers."""
+    running = start([role, "--config", str(config)], at, place.folder / f"{role}-{len(place.running)}.log")
+    running.http.headers["Authorization"] = f"Bearer {ADMIN_KEY}"
+    place.running.append(running)
+    await until(f"{role} answers", running.answers)
+    return running
+
+
+def configured(place: Town, port: int, metrics: int) -> Path:
+    """Write settings whose keys are in files beside them."""
+    keys = {"admin": ADMIN_KEY, "provider": PROVIDER_KEY}
+    for name, key in keys.items():
+        (place.folder / name).touch(0o600)
+        (place.folder / name).write_text(key)
+    more = (
+        f'metrics.bind = "127.0.0.1:{metrics}"\nlog.level = "debug"\nadmin_key = {{ file = "{place.folder}/admin" }}\n'
+    )
+    path = place.configure("sendgrid", "mailgun", port=port, more=more)
+    text = path.read_text()
+    for kind in ("sendgrid", "mailgun"):
+        text = text.replace(f'"key-{kind}"', f'{{ file = "{place.folder}/provider" }}')
+    path.write_text(text)
+    return path
+
+
+def leaks(where: str, text: str) -> list[str]:
+    """Return every secret and every token that stands in a text."""
+    return [f"{one} in {where}: {_around(text, one)}" for one in (*TOKENS.values(), *SECRETS) if one in text]
+
+
+def _around(text: str, one: str) -> str:
+    """Return the place where it stands."""
+    at = text.index(one)
+    return text[max(0, at - 200) : at + 100]
+
+
+async def submit(api: Running, key: str, letter: Json = LETTER) -> httpx.Response:
+    """Post a letter under a key that is a canary itself."""
+    headers = {"Idempotency-Key": f"{TOKENS['idempotency']}-{key}"}
+    return await api.http.post("/api/emails", json=letter, headers=headers)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of it."""
+    for name in [name for name in os.environ if name.startswith("MAILCORE_")]:
+        monkeypatch.delenv(name)
+
+
+async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(place: Town) -> None:
+    """Success, every class of error, wrong requests and a crash, through an API and workers that log all they can."""
+    port, metrics = free_port(), free_port()
+    config = configured(place, port, metrics)
+    api = await start_in(place, "api", config, f"http://127.0.0.1:{port}")
+    worker = await start_in(place, "worker", config, f"http://127.0.0.1:{metrics}")
+    told: dict[str, str] = {}
+
+    for name, (action, end) in ERRORS.items():
+        await place.break_down("sendgrid", action, times=1)
+        email_id = (await submit(api, name)).json()["id"]
+        await reach(api, email_id, end)
+    for name, letter in WRONG.items():
+        answer = await submit(api, f"wrong {name}", letter)
+        told[f"the problem {name}"] = answer.text
+        assert answer.status_code == 400
+    told["the problem of a reused key"] = (await submit(api, "reset", {**LETTER, "subject": "another"})).text
+    told["the problem of a wrong key"] = (await _wrong_key(api)).text
+    told["the metrics of the API"] = (await api.http.get("/metrics")).text
+    told["the description"] = (await api.http.get("/schema/openapi.json")).text
+    told["the providers"] = (await api.http.get("/api/providers")).text
+    told["the metrics of the worker"] = await _metrics_after_crash(place, api, worker, config, metrics)
+    for running in place.running:
+        running.kill()
+    told.update((log.name, log.read_text()) for log in place.folder.glob("*.log"))
+
+    assert [leak for where, text in told.items() for leak in leaks(where, text)] == []
+    assert sum(text.count('"event":"attempted"') for text in told.values()) > len(ERRORS)
+    assert "lease_expired" in "".join(told.values())
+
+
+async def _wrong_key(api: Running) -> httpx.Response:
+    """Return the answer to a key that is almost right."""
+    return await api.http.get("/api/emails", headers={"Authorization": f"Bearer {ADMIN_KEY}x"})
+
+
+async def _metrics_after_crash(place: Town, api: Running, worker: Running, config: Path, metrics: int) -> str:
+    """Kill a worker in mid-send, let another one take over, and return its metrics."""
+    await place.break_down("sendgrid", {"kind": "hang", "accept": True}, times=1)
+    await place.break_down("mailgun", {"kind": "hang", "accept": True}, times=1)
+    email_id: Any = (await submit(api, "crash")).json()["id"]
+    await until("a provider has it", lambda: place.requests(email_id=email_id))
+    worker.kill()
+    heir = await start_in(place, "worker", config, f"http://127.0.0.1:{metrics}")
+    await reach(api, email_id, "sent")
+    return (await heir.http.get("/metrics")).text
