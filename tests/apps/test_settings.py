@@ -227,7 +227,10 @@ def test_a_wrong_variable_is_named_beside_its_key(write: Write) -> None:
 
     assert problems(write(ONE), environ) == [
         "leese is no setting; did you mean lease? (set by MAILCORE_LEESE)",
-        'retry.cap: expected a duration such as "500ms", "60s", "5m" or "72h", at most ten years, got "soon" (set by MAILCORE_RETRY__CAP)',
+        (
+            'retry.cap: expected a duration such as "500ms", "60s", "5m" or "72h", at most ten years, got "soon"'
+            " (set by MAILCORE_RETRY__CAP)"
+        ),
     ]
 
 

@@ -62,12 +62,8 @@ def test_a_secret_is_not_pickled(protocol: int) -> None:
     [msgspec.json.encode, msgspec.msgpack.encode, msgspec.to_builtins, json.dumps],
     ids=["json", "msgpack", "builtins", "stdlib"],
 )
-@pytest.mark.parametrize(
-    "wrap", [lambda secret: secret, lambda secret: {"key": secret}], ids=["bare", "inside"]
-)
-def test_a_secret_is_not_encoded(
-    encode: Callable[[object], object], wrap: Callable[[Secret], object]
-) -> None:
+@pytest.mark.parametrize("wrap", [lambda secret: secret, lambda secret: {"key": secret}], ids=["bare", "inside"])
+def test_a_secret_is_not_encoded(encode: Callable[[object], object], wrap: Callable[[Secret], object]) -> None:
     """No answer, document or log line can hold a secret: encoding it is an error."""
     value = wrap(Secret(KEY))
 

@@ -24,7 +24,7 @@ async def test_fifty_equal_posts_with_one_key_make_one_email(place: Town) -> Non
 
 
 async def test_sigterm_under_load_loses_and_doubles_nothing(place: Town) -> None:
-    """A polite stop ends what is under way, leaves no unknown attempt, exits 0, and the rest is sent after a restart."""
+    """A polite stop ends what is under way and leaves no unknown attempt; the rest is sent after a restart."""
     service = await place.service("sendgrid", "mailgun")
     for kind in ("sendgrid", "mailgun"):
         await place.break_down(kind, {"kind": "pass"}, latency=0.3)

@@ -101,7 +101,8 @@ class Town:
         """Write mailcore.toml with these kinds of providers, in that order."""
         paths = {"sendgrid": "/sendgrid", "mailgun": "/mailgun/v3"}
         tables = [
-            f'[providers.{kind}]\nkind = "{kind}"\napi_key = "key-{kind}"\nbase_url = "{self.emulator.url}{paths[kind]}"\n'
+            f'[providers.{kind}]\nkind = "{kind}"\napi_key = "key-{kind}"\n'
+            f'base_url = "{self.emulator.url}{paths[kind]}"\n'
             + ('domain = "shop.example"\n' if kind == "mailgun" else "")
             for kind in kinds
         ]
