@@ -135,14 +135,15 @@ class Internet:
 
 def _failure(spell: Spell | None) -> Outcome:
     """Return how an attempt fails."""
-    match spell.how if spell else Failing.DEFERRED:
+    how = spell.how if spell else Failing.DEFERRED
+    match how:
         case Failing.DEFERRED:
             return _DEFERRED
         case Failing.UNKNOWN:
             return _UNKNOWN
         case Failing.THROTTLED:
             return _throttled(spell.retry_after if spell else None)
-        case how:  # pragma: no cover - mypy proves that nothing is left
+        case _:  # pragma: no cover - mypy proves that nothing is left
             assert_never(how)
 
 
