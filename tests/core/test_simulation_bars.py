@@ -20,7 +20,7 @@ from mailcore.outcome import Verdict
 from mailcore.plan import Rules
 from mailcore.score import estimate
 from mailcore.simulation import PAIR, SEEDS, Match, Scenario, Stream, Watch, delivered
-from mailcore.simulation.catalogue import ALL_BROWN, HEALTHY, HOUR, MINUTE, SECOND, THROTTLED, long_outage, spell
+from mailcore.simulation.catalogue import ALL_BROWN, CALM, HEALTHY, HOUR, MINUTE, SECOND, THROTTLED, long_outage, spell
 from mailcore.simulation.internet import BEGINNING
 
 
@@ -93,12 +93,15 @@ def test_nobody_is_excluded_when_all_are_in_trouble() -> None:
 
 
 def test_no_breaker_opens_where_nobody_does_better() -> None:
-    """SB7: at every other attempt failing everywhere, an opening would only turn away what would have gone through."""
-    halved = replace(ALL_BROWN, spells=(spell(0 * SECOND, MINUTE, 0.5),))
+    """SB7: when every other attempt fails everywhere, opening would turn mail away that might have gone through.
 
-    runs = each(Match(scenario=halved.at(20, PAIR, 30 * SECOND)))
+    Eight failures in a row open one all the same, which is rare.
+    """
+    halved = replace(ALL_BROWN, spells=(spell(-CALM / 2, 2 * MINUTE, 0.5),))
 
-    assert [run.openings for run in runs] == [0] * SEEDS
+    runs = each(Match(scenario=halved.at(20, team(2), 45 * SECOND)))
+
+    assert sum(run.openings > 0 for run in runs) <= SEEDS / 10
 
 
 def test_a_newcomer_gets_its_weight_at_once() -> None:
