@@ -138,11 +138,11 @@ class Town:
         return [row["email_id"] for row in await self.requests(verdict="accepted")]
 
 
-def start(arguments: Sequence[str], url: str, log: Path) -> Running:
-    """Start mailcore with these arguments."""
+def start(arguments: Sequence[str], url: str, log: Path, program: Sequence[str | Path] = (MAILCORE,)) -> Running:
+    """Start mailcore with these arguments, and with none of the settings of whoever runs the tests."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("MAILCORE_")}
     with log.open("ab") as out:
-        process = subprocess.Popen([MAILCORE, *arguments], stdout=out, stderr=out, env=environ, cwd=log.parent)
+        process = subprocess.Popen([*program, *arguments], stdout=out, stderr=out, env=environ, cwd=log.parent)
     return Running(process, url, log, httpx.AsyncClient(base_url=url, timeout=10, trust_env=False))
 
 
