@@ -47,28 +47,34 @@ def latest(one: datetime | None, other: datetime | None) -> datetime | None:
 def _breaker(one: Breaker, other: Breaker) -> Breaker:
     """Return the breaker that lets less through, and the later of what both know besides."""
     kept = max(one, other, key=_badness)
+    closed = kept.state is State.CLOSED
     return replace(
         kept,
         generation=max(one.generation, other.generation),
         opened_at=latest(one.opened_at, other.opened_at),
         openings=max(one.openings, other.openings),
-        closed_at=latest(one.closed_at, other.closed_at) if kept.state is State.CLOSED else kept.closed_at,
-        window=_window(one.window, other.window) if kept.state is State.CLOSED else kept.window,
+        closed_at=latest(one.closed_at, other.closed_at) if closed else None,
+        window=_window(one.window, other.window) if closed else (),
         last_success=latest(one.last_success, other.last_success),
         permits=_permits(one.permits, other.permits),
     )
 
 
 def _badness(breaker: Breaker) -> tuple[object, ...]:
-    """Return what orders breakers: by state, by when they reopen, by their streak."""
-    reopens = breaker.reopens_at.timestamp() if breaker.reopens_at else 0.0
-    return _WORSE[breaker.state], reopens, breaker.streak, breaker.streak_ids
+    """Return what orders breakers: by state, by when they reopen, by their streak; then by whatever else is kept."""
+    reopens, closed = (at.timestamp() if at else 0.0 for at in (breaker.reopens_at, breaker.closed_at))
+    return _WORSE[breaker.state], reopens, breaker.streak, breaker.streak_ids, closed, repr(breaker.window)
 
 
 def _permits(one: tuple[Permit, ...], other: tuple[Permit, ...]) -> tuple[Permit, ...]:
     """Return every permit that either knows, each token's latest."""
-    known = {permit.token: permit for permit in sorted((*one, *other), key=lambda permit: permit.until)}
+    known = {permit.token: permit for permit in sorted((*one, *other), key=_lateness)}
     return tuple(sorted(known.values(), key=lambda permit: (permit.until, permit.token)))
+
+
+def _lateness(permit: Permit) -> tuple[datetime, int]:
+    """Return what orders permits of one token."""
+    return permit.until, permit.generation
 
 
 def _window(one: Window, other: Window) -> Window:
