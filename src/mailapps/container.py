@@ -22,20 +22,15 @@ from mailadapters import system
 from mailapps.api.config import ApiConfig
 from mailapps.metrics.counting import Tally
 from mailapps.metrics.gauges import Stocktaker
+from mailapps.scheduling import must_keep, scheduler_of
 from mailapps.settings import Settings, Table
 from mailcore.assembly import Assembled, SharesHealth, Tuning, assembled, author, configured, found
-from mailcore.courier import Courier
 from mailcore.engine import Pace
 from mailcore.errors import EmailNotFoundError, SettingsError
 from mailcore.events import Event
-from mailcore.leadership import KeepsLease, Leadership
 from mailcore.plan import Rules
 from mailcore.ports import Clock, Configured, EmailStore, HasClock, Ports, ProviderHealth, WakeUpQueue, Watch, look_away
-from mailcore.records import Records
-from mailcore.retention import KeepsFor, Retention, RetentionRules
 from mailcore.retry import LaneRules, RetryPolicy
-from mailcore.roster import Roster
-from mailcore.scheduler import Scheduler, SweepRules
 from mailcore.strategy import Strategy
 from mailcore.waking import WakesEngines
 
@@ -195,27 +190,6 @@ def _assembled(ports: Ports, tuning: Tuning, settings: Settings) -> Assembled:
     return assembled(ports, tuning, author(settings.default_from))
 
 
-def _scheduler(ports: Ports, tuning: Tuning, settings: Settings) -> Scheduler | None:
-    """Return what leads if nobody else does; None with a store that cannot keep a lease or let go of anything.
-
-    Its roster has as many slots as a page has e-mails: what it finds is for others to send.
-    """
-    store, rules = ports.store, tuning.rules
-    if not (isinstance(store, KeepsLease) and isinstance(store, KeepsFor)):
-        return None
-    records = Records(ports=ports)
-    roster = Roster(ports=ports, rules=rules, slots=settings.sweep_page)
-    wakes = isinstance(ports.queue, WakesEngines)
-    kept = settings.retention
-    ages = RetentionRules(content=kept.content, addresses=kept.addresses, records=kept.records)
-    return Scheduler(
-        courier=Courier(ports=ports, rules=rules, roster=roster, records=records),
-        leadership=Leadership(store=store, clock=ports.clock, holder=system.new_token()),
-        retention=Retention(store=store, records=records, rules=ages),
-        rules=SweepRules(every=settings.sweep, grace=settings.sweep_grace, page=settings.sweep_page, wakes=wakes),
-    )
-
-
 async def store_answers(store: EmailStore) -> None:
     """Return if the store answers.
 
@@ -275,7 +249,7 @@ class Container(containers.DeclarativeContainer):
     ports = providers.Singleton(_ports, store, queue, health, connected, clock, told)
     tuning = providers.Singleton(_tuning, settings, role, told)
     assembled = providers.Singleton(_assembled, ports, tuning, settings)
-    scheduler = providers.Singleton(_scheduler, ports, tuning, settings)
+    scheduler = providers.Singleton(scheduler_of, ports, tuning, settings)
     scrape = providers.Singleton(_scrape, assembled, tally, role)
     api = providers.Singleton(_api, settings, store, queue, stop, scrape)
 
@@ -295,5 +269,6 @@ async def opened(settings: Settings, role: Role, watch: Watch = look_away) -> As
         stack.push_async_callback(ports.queue.aclose)
         for one in ports.providers:
             stack.push_async_callback(one.provider.aclose)
+        must_keep(ports.store)
         await store_answers(ports.store)
         yield made

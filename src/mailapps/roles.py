@@ -19,13 +19,13 @@ from msgspec import Struct
 
 from mailapps.container import Container, Role, opened
 from mailapps.emulator import EmulatorSettings, running_emulator
+from mailapps.scheduling import scheduling
 from mailapps.settings import Settings, place
 from mailapps.settings_rules import points_at_emulator
 from mailcore.assembly import SPARE
 from mailcore.engine import Engine
 from mailcore.errors import MailError
 from mailcore.ports import Watch
-from mailcore.scheduler import Scheduler
 from mailcore.waking import woken
 
 NOTICE_S: Final = 0.2
@@ -87,8 +87,8 @@ async def play(settings: Settings, role: Role, watch: Watch, tell: Tell, leash: 
             await stack.enter_async_context(carrying(parts.assembled().engine, stop))
         if role in {Role.UP, Role.WORKER}:
             await stack.enter_async_context(woken(parts.assembled().engine))
-        if role in {Role.UP, Role.SCHEDULER} and (scheduler := parts.scheduler()):
-            await stack.enter_async_context(scheduling(scheduler, stop))
+        if role in {Role.UP, Role.SCHEDULER}:
+            await stack.enter_async_context(scheduling(parts.scheduler(), stop))
         started = Started(role=role, emulator=emulator, settings=settings)
         if role in {Role.UP, Role.API}:
             await _serve(parts, settings, started, tell)
@@ -147,18 +147,6 @@ async def carrying(engine: Engine, stop: asyncio.Event) -> AsyncGenerator[None]:
         yield
     finally:
         stop.set()
-        await task
-
-
-@asynccontextmanager
-async def scheduling(scheduler: Scheduler, stop: asyncio.Event) -> AsyncGenerator[None]:
-    """Run a scheduler in the background; should it end by itself, that stops the process."""
-    task = asyncio.get_running_loop().create_task(scheduler.run())
-    task.add_done_callback(lambda _: stop.set())
-    try:
-        yield
-    finally:
-        scheduler.stop()
         await task
 
 

@@ -16,12 +16,15 @@ from mailadapters.inprocess_queue import InProcessQueue
 from mailadapters.providers.http import HttpProvider
 from mailadapters.sqlite import SqliteHealth, SqliteStore
 from mailapps.container import SCHEDULER_SLOTS, Container, Role, opened, pace_of, provider_problems, rules_of
-from mailapps.settings import LanesSettings, RetrySettings, Settings, UrgentSettings
+from mailapps.scheduling import must_keep
+from mailapps.settings import LanesSettings, RetentionSettings, RetrySettings, Settings, UrgentSettings
 from mailcore.errors import SettingsError, StoreUnavailableError
 from mailcore.message import Lane, Message
 from mailcore.plan import Rules
+from mailcore.retention import Kept
 from mailcore.secret import Secret
 from mailcore.strategy import weighted
+from mailcore.testing import MemoryStore
 
 TABLES: Mapping[str, Mapping[str, object]] = {
     "first": {"kind": "sendgrid", "api_key": Secret("SG.x"), "weight": 80.0, "max_per_second": 8.0},
@@ -167,3 +170,25 @@ def test_the_container_makes_no_network_call() -> None:
     made = Container(settings=Settings(providers=TABLES), role=Role.UP)
 
     assert made.assembled().engine.pace.slots == 256
+
+
+async def test_a_scheduler_goes_by_the_settings(tmp_path: Path) -> None:
+    """How often it sweeps, what it leaves alone, and what it erases at which age; no two have one name."""
+    kept = RetentionSettings(content=timedelta(days=1), addresses=timedelta(days=2), records=timedelta(days=3))
+    settings = settings_in(tmp_path, sweep_page=7, sweep_grace=timedelta(seconds=9), retention=kept)
+    async with opened(settings, Role.SCHEDULER) as one, opened(settings, Role.SCHEDULER) as other:
+        made = one.scheduler()
+        names = {made.leadership.holder, other.scheduler().leadership.holder}
+
+    assert (made.rules.every, made.rules.grace, made.rules.page) == (settings.sweep, timedelta(seconds=9), 7)
+    assert made.rules.wakes is False
+    assert [made.retention.rules.age(kept) for kept in Kept] == [timedelta(days=n) for n in (1, 2, 3)]
+    assert made.courier.roster.slots == 7
+    assert len(names) == 2
+
+
+def test_a_store_that_cannot_keep_what_the_service_needs_is_named() -> None:
+    """It shows at the start, and not when somebody wants to stop a provider."""
+    must_keep(MemoryStore())
+    with pytest.raises(SettingsError, match="switches, a leader's lease, things for a time only"):
+        must_keep(object())  # type: ignore[arg-type] # no store at all

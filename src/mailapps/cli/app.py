@@ -18,7 +18,7 @@ COMMANDS: Final = {
         "up": ("running:up", "Run everything in one process: API, worker, scheduler, emulator."),
         "api": ("running:api", "Run the HTTP API; workers elsewhere send."),
         "worker": ("running:worker", "Send e-mails from the store; no API."),
-        "scheduler": ("running:scheduler", "Look after e-mails that are due, beside workers."),
+        "scheduler": ("running:scheduler", "Wake workers up for what is due; erase what is old."),
         "emulator": ("running:emulator", "Run the provider emulator with its inbox."),
     },
     "Ask a running service": {

@@ -66,10 +66,10 @@ def worker(*, config: Config = None, alone: bool = False, leash: Leash = None) -
 
 
 def scheduler(*, config: Config = None) -> None:
-    """Look for e-mails that are due every few seconds (`sweep`) and send them, a few at a time.
+    """Wake workers up for e-mails that are due, and erase what has been kept for long enough. `up` does so, too.
 
-    With the embedded store this is seldom needed: `up` and every `worker` look for due e-mails themselves, twice a
-    second. It keeps e-mails going, slowly, while no worker runs.
+    Any number may run: one leads, by a lease in the store, and another follows within 20 seconds. Every few seconds
+    (`sweep`) each also sends what is due, a few at a time, so that e-mails go on, slowly, while no worker runs.
 
     Args:
         config: The settings file; by default ./mailcore.toml, if it is there.
