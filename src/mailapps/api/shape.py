@@ -6,8 +6,9 @@ Looks only at values that msgspec has refused already, so it costs nothing where
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from types import UnionType
-from typing import Annotated, Final, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 from msgspec import Struct, ValidationError, convert
 from msgspec.structs import FieldInfo, fields
@@ -25,7 +26,6 @@ MOST: Final = 100
 _UNIONS: Final = (Union, UnionType)
 _SAID: Final = (
     ("Invalid base64", ShapeCode.INVALID_BASE64, "must be base64, with its padding"),
-    ("Invalid enum value", ShapeCode.INVALID_CHOICE, "must be one of the words that are listed for this field"),
     ("Invalid RFC3339", ShapeCode.INVALID_TIME, "must be a time such as 2026-12-01T08:00:00Z"),
     ("Expected `datetime` with", ProblemCode.NO_OFFSET, "a time needs its offset from UTC, such as Z or +01:00"),
 )
@@ -107,8 +107,18 @@ def _options(kind: object) -> Iterator[object]:
 def _unfit(value: Json, kind: object, pointer: str) -> Iterator[Problem]:
     """Yield the one problem of a value that is wrong as a whole."""
     said = (_fits(value, kind) or "").partition(" - at `")[0]
-    for start, code, detail in _SAID:
+    choice = ("Invalid enum value", ShapeCode.INVALID_CHOICE, f"must be one of {', '.join(_choices(kind))}")
+    for start, code, detail in (choice, *_SAID):
         if said.startswith(start):
             yield Problem(pointer, code, detail)
             return
     yield Problem(pointer, ProblemCode.WRONG_TYPE if "got" in said else ProblemCode.OUT_OF_RANGE, said)
+
+
+def _choices(kind: object) -> Iterator[str]:
+    """Yield the words that an annotation takes, if it takes only some."""
+    for option in _options(kind):
+        if isinstance(option, type) and issubclass(option, Enum):
+            yield from (str(one.value) for one in option)
+        elif get_origin(option) is Literal:
+            yield from map(str, get_args(option))

@@ -52,6 +52,23 @@ async def test_every_wrong_field_is_told_at_once(api: httpx.AsyncClient) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/api/emails", {"lane": "fast"}, "urgent, transactional, bulk"),
+        ("/api/emails", {"on_unknown": "never"}, "retry, hold"),
+        ("/api/emails/em_1/resolve", {"as": "maybe"}, "sent, retry, failed, cancelled"),
+    ],
+)
+async def test_a_wrong_choice_is_told_what_there_is(
+    api: httpx.AsyncClient, path: str, body: dict[str, object], words: str
+) -> None:
+    """Nobody has to look into the reference to mend a misspelt word."""
+    answer = await api.post(path, json=body)
+
+    assert f"must be one of {words}" in [one["detail"] for one in answer.json()["errors"]]
+
+
 async def test_every_wrong_content_is_told_at_once(api: httpx.AsyncClient) -> None:
     """What mailcore finds wrong in a well-formed message comes with its pointers, too."""
     answer = await api.post("/api/emails", json={"to": ["nobody", "ann@example.com"], "subject": "a\nb", "text": "x"})
