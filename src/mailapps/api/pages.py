@@ -21,10 +21,10 @@ POLICY: Final = (
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 _FILES: Final = {
-    "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css; charset=utf-8"),
-    "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+    "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
+    "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
     "favicon.png": ("swagger-ui/favicon-32x32.png", "image/png"),
-    "start.js": ("start.js", "text/javascript; charset=utf-8"),
+    "start.js": ("start.js", "text/javascript"),
 }
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -49,7 +49,7 @@ _PAGE: Final = """<!doctype html>
 async def show_docs() -> Response[bytes]:
     """Show the interactive page."""
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-    return Response(_PAGE.encode(), media_type="text/html; charset=utf-8", headers=headers)
+    return Response(_PAGE.encode(), media_type="text/html", headers=headers)
 
 
 @get("/docs/{name:str}", include_in_schema=False)

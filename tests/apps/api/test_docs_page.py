@@ -66,6 +66,23 @@ async def test_the_page_sends_an_email_and_asks_nobody_else(
     assert complaints == []
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/docs", "text/html; charset=utf-8"),
+        ("/docs/swagger-ui.css", "text/css; charset=utf-8"),
+        ("/docs/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+        ("/docs/favicon.png", "image/png"),
+    ],
+)
+async def test_a_file_says_its_kind_once(served: Running, path: str, kind: str) -> None:
+    """The framework adds the charset of what is text; said twice, it is no media type (RFC 9110 section 8.3.1)."""
+    async with served.client() as api:
+        answer = await api.get(path)
+
+    assert answer.headers["Content-Type"] == kind
+
+
 async def test_the_page_names_no_other_host(served: Running) -> None:
     """What the page loads is beside it: no CDN, the icon included."""
     async with served.client() as api:
