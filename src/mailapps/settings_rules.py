@@ -160,7 +160,7 @@ def _off_loopback(settings: Settings) -> Iterator[str]:
             f'bind: "{settings.bind}" can be reached by others, so the API needs a key: '
             "set MAILCORE_ADMIN_KEY or MAILCORE_ADMIN_KEY_FILE, or bind to 127.0.0.1"
         )
-    if not any(_is_real(table) for table in settings.providers.values()):
+    if settings.providers and not any(_is_real(table) for table in settings.providers.values()):
         yield (
             f'providers: off loopback (bind is "{settings.bind}") at least one must be real, '
             "and none is: each has a base_url on this machine, so nothing would ever leave it"

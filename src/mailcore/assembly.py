@@ -284,11 +284,16 @@ def configured(one: Configured | Mapping[str, object], clock: Clock) -> Configur
     known = {"kind", "name", "weight", "max_per_second"}
     own = {key: value for key, value in one.items() if key not in known}
     kind = str(one.get("kind", ""))
-    connect = cast("Connect", found("mailcore.providers", kind))
+    name = str(one.get("name", kind))
+    try:
+        connect = cast("Connect", found("mailcore.providers", kind))
+    except SettingsError as error:
+        message = f"providers.{name}.kind: {error}"
+        raise SettingsError(message) from error
     try:
         share = convert({key: one[key] for key in ("weight", "max_per_second") if key in one}, Share)
     except ValidationError as error:
-        message = f"provider '{one.get('name', kind)}': {error}"
+        message = f"provider '{name}': {error}"
         raise SettingsError(message) from error
-    provider = connect(str(one.get("name", kind)), own, clock.now)
+    provider = connect(name, own, clock.now)
     return Configured(provider=provider, weight=share.weight, max_per_second=share.max_per_second)

@@ -74,7 +74,7 @@ async def test_an_error_inside_closes_everything_too() -> None:
         ({"store": "missing:"}, "pip install 'mailcore-engine.missing.'"),
         ({"store": "unhealthy:"}, "can share the providers' health"),
         ({"queue": "nosuch:"}, "no queues entry"),
-        ({"providers": [{"kind": "nosuch"}]}, "no providers entry"),
+        ({"providers": [{"kind": "nosuch", "name": "x"}]}, "^providers.x.kind: no providers entry"),
         ({"providers": [{"kind": "fake", "api_key": "wrong"}]}, "api_key"),
         ({"providers": [{**FAKE, "weight": 0}]}, "provider 'fake'.*weight"),
         ({"providers": [{**FAKE, "name": "x", "max_per_second": "fast"}]}, "provider 'x'.*max_per_second"),
