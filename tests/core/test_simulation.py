@@ -158,7 +158,7 @@ def test_one_seed_gives_one_run() -> None:
 
 
 @pytest.mark.parametrize("contestant", CONTESTANTS)
-@pytest.mark.parametrize("name", ["brown-out 2/s", "outage 2/s", "newcomer 5/s", "throttled 2/s"])
+@pytest.mark.parametrize("name", ["brown-out 2/s", "outage 2/s", "throttled 2/s"])
 def test_every_email_ends_once(name: str, contestant: str) -> None:
     """Whoever chooses, no e-mail is lost or accepted twice while the providers say what they do."""
     scenario = OUTAGE.at(2, PAIR) if name == "outage 2/s" else replace(CATALOGUE[name](PAIR), lasts=MINUTE)

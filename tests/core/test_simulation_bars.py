@@ -99,7 +99,7 @@ def test_no_breaker_opens_where_nobody_does_better() -> None:
     """
     halved = replace(ALL_BROWN, spells=(spell(-CALM / 2, 2 * MINUTE, 0.5),))
 
-    runs = each(Match(scenario=halved.at(20, team(2), 45 * SECOND)))
+    runs = each(Match(scenario=halved.at(10, team(2), 45 * SECOND)))
 
     assert sum(run.openings > 0 for run in runs) <= SEEDS / 10
 

@@ -140,16 +140,16 @@ def paced(providers: Sequence[MadeUp], *, parked: int = 3000) -> Scenario:
     )
 
 
-def long_outage(per_hour: float, providers: Sequence[MadeUp]) -> Scenario:
-    """Return how rare mail fares when all providers fail for six hours."""
-    begins, ends = HOUR, 7 * HOUR
-    dead = (Spell(begins=begins, ends=ends),)
+def long_outage(per_hour: float, providers: Sequence[MadeUp], lasts: timedelta = 6 * HOUR) -> Scenario:
+    """Return how rare mail fares when all providers fail for hours."""
+    ends = HOUR + lasts
+    dead = (spell(HOUR, lasts),)
     return Scenario(
         name=f"long outage {per_hour:g}/h",
-        says="All providers fail everything for 6 hours.",
+        says=f"All providers fail everything for {lasts / HOUR:g} hours.",
         providers=tuple(replace(one, spells=dead) for one in providers),
         streams=(Stream(per_second=per_hour / 3600, ends=ends),),
-        watch=Watch(provider=providers[0].name, begins=begins, ends=ends),
+        watch=Watch(provider=providers[0].name, begins=HOUR, ends=ends),
         lasts=ends + 10 * MINUTE,
     )
 
@@ -170,7 +170,7 @@ CATALOGUE: Final[Mapping[str, Build]] = MappingProxyType(
         "throttled 2/s": partial(THROTTLED.at, 2),
         "newcomer 5/s": newcomer,
         "paced": paced,
-        "long outage 10/h": partial(long_outage, 10),
+        "long outage 10/h": partial(long_outage, 10, lasts=2 * HOUR),
     }
 )
 """Every scenario by its name."""
