@@ -120,6 +120,7 @@ def test_the_list_filters_pages_and_fits_narrow_terminals(mailcore: Mailcore, mo
     """Tables drop columns before they break; ids are never broken."""
     ids = [sent(mailcore, "--tag", "paged") for _ in range(3)]
 
+    monkeypatch.setenv("COLUMNS", "120")
     _, wide, _ = mailcore("list", "--tag", "paged", "--limit", "2", "--status", "sent")
     monkeypatch.setenv("COLUMNS", "44")
     _, narrow, _ = mailcore("list", "--tag", "paged")
