@@ -119,8 +119,9 @@ def test_many_are_withdrawn_by_a_filter(mailcore: Mailcore) -> None:
     assert json.loads(again[1])["matched"] == 0
 
 
-def test_a_person_is_erased(mailcore: Mailcore) -> None:
+def test_a_person_is_erased(mailcore: Mailcore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was settled goes; what is on its way is listed, and goes with the flag."""
+    monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = mailcore("send", "--to", "eve@example.com", *HI, "--wait", "20", "--json")
     sent = json.loads(out)["id"]
     mailcore("pause", "bulk")
