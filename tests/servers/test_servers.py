@@ -55,11 +55,13 @@ def test_what_mongo_has_answered_survives_a_crash(own_mongo: Server) -> None:
     with mongo(own_mongo) as client:
         client.db.things.insert_one({"_id": "a", "version": 1})
 
-        own_mongo.kill()
-        own_mongo.restart()
+    own_mongo.kill()
+    own_mongo.restart()
 
+    with mongo(own_mongo) as client:
         found = client.db.things.update_one({"_id": "a", "version": 1}, {"$set": {"version": 2}})
-        assert found.matched_count == 1
+
+    assert found.matched_count == 1
 
 
 def test_a_frozen_mongo_answers_once_it_is_thawed(own_mongo: Server) -> None:

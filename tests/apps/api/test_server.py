@@ -266,7 +266,7 @@ async def refused_at(port: int) -> None:
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):  # reset: it waited in the backlog as the listener closed
             return
         writer.close()
         await asyncio.sleep(0)
