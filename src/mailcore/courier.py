@@ -24,7 +24,7 @@ from mailcore.plan import Begin, Plan, Rules, Skip, Wait, just_lapsed, plan_atte
 from mailcore.ports import Due, Ports, Provider
 from mailcore.provider import Send
 from mailcore.records import Decide, Records
-from mailcore.roster import Roster, room_for
+from mailcore.roster import Roster, admitted
 
 
 class Carried(StrEnum):
@@ -255,12 +255,10 @@ class Courier:
         views = await self.roster.views()
         if self.roster.board.paused(lane):
             return ()
-        open_to = frozenset(view.name for view in views if view.standing.obstacle is None)
-        limit = min(room, room_for(views)) if open_to else room
-        if limit < 1:
-            return ()
-        due = Due(lane=lane, limit=limit, hide_for=hide_for + grace, open_to=open_to)
-        return await self.ports.store.take_due(self.ports.clock.now() - grace, due)
+        now = self.ports.clock.now()
+        wanted = Due(lane=lane, limit=room, hide_for=hide_for + grace, closed=frozenset())
+        due = admitted(wanted, views, self.rules.health, now)
+        return await self.ports.store.take_due(now - grace, due) if due.limit > 0 else ()
 
 
 def _between(email: Email) -> bool:

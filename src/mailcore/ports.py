@@ -103,15 +103,15 @@ class Due(Struct, frozen=True, kw_only=True):
     """What to take from the store.
 
     Attributes:
-        open_to: The providers that take attempts now: an e-mail that waits for others only is left alone,
-            unless it is past `give_up_at`.
+        closed: The providers that take no attempt now: an e-mail that waits for none but these is left alone,
+            unless it is past `give_up_at`. One that waits for a provider that is gone is nobody's to leave.
         hide_for: How long the taken ones are hidden from the next calls, everywhere.
     """
 
     lane: Lane
     limit: int
     hide_for: timedelta
-    open_to: frozenset[str]
+    closed: frozenset[str]
 
 
 class EmailStore(Protocol):

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from mailcore.errors import HealthUnavailableError
 from mailcore.events import Event, Happening
-from mailcore.health import Admission, Health, Report, Start, admit, released, reported, standing
+from mailcore.health import Admission, Health, HealthRules, Report, Start, admit, released, reported, standing
 from mailcore.lifecycle import Attempt, Email, EmailId
 from mailcore.outcome import Deferred, Misconfigured, Outcome, Throttled, verdict
 from mailcore.plan import Begin, Rules
-from mailcore.ports import Configured, Ports
+from mailcore.ports import Configured, Due, Ports
 from mailcore.provider import ProviderView
-from mailcore.standing import Standing
+from mailcore.standing import Obstacle, Standing
 from mailcore.switchboard import Switchboard
 from mailcore.switches import overridden
 
@@ -168,13 +168,30 @@ def token_of(email: Email, n: int) -> str:
     return f"{email.id}.{n}"
 
 
-def room_for(views: Sequence[ProviderView]) -> int:
-    """Return how many attempts the providers take now: probes by permit, the others by this process's slots."""
-    return sum(_room(view) for view in views if view.standing.obstacle is None)
+def admitted(due: Due, views: Sequence[ProviderView], rules: HealthRules, now: datetime) -> Due:
+    """Return what to take from the store: no more than providers take now, and nothing that waits for closed ones.
+
+    While all are closed the limit stays: what does not wait for them yet is taken, to be parked once.
+    """
+    rooms = {view.name: room for view in views if (room := _room(view, rules, now)) is not None}
+    closed = frozenset(view.name for view in views if view.name not in rooms)
+    return replace(due, limit=min(due.limit, sum(rooms.values())) if rooms else due.limit, closed=closed)
 
 
-def _room(view: ProviderView) -> int:
-    """Return how many attempts one provider takes now."""
-    if view.standing.probe:
-        return view.standing.permits
-    return max(0, max(1, int(view.slots * view.standing.share)) - view.in_flight)
+def _room(view: ProviderView, rules: HealthRules, now: datetime) -> int | None:
+    """Return how many attempts one provider takes now: probes by permit, others by slots; None if it is closed."""
+    if view.standing.obstacle not in {None, Obstacle.PACED}:
+        return None
+    free = max(0, max(1, int(view.slots * view.standing.share)) - view.in_flight)
+    room = view.standing.permits if view.standing.probe else free
+    return room if view.standing.obstacle is None else _reservable(view, room, rules, now) or None
+
+
+def _reservable(view: ProviderView, room: int, rules: HealthRules, now: datetime) -> int:
+    """Return how many starts may still be reserved at a provider whose pace is used up for now.
+
+    A reservation holds no slot, but a probe's permit is asked for in the end.
+    """
+    left = rules.reserve_ahead - ((view.standing.available_at or now) - now)
+    starts = max(0, int(left.total_seconds() * view.max_per_second)) if view.max_per_second else room
+    return min(starts, room) if view.standing.probe else starts

@@ -17,7 +17,7 @@ from mailcore.ports import Due
 from mailcore.testing.contracts.examples import MESSAGE, NOW, next_of, queued
 from mailcore.testing.contracts.provider_health import later
 
-DUE = Due(lane=Lane.URGENT, limit=3, hide_for=timedelta(hours=1), open_to=frozenset())
+DUE = Due(lane=Lane.URGENT, limit=3, hide_for=timedelta(hours=1), closed=frozenset())
 
 
 async def add(url: str, name: str) -> None:

@@ -20,7 +20,7 @@ from mailcore.ports import Due, Query
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 
 Raw = AsyncDatabase[dict[str, Any]]
-DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, open_to=frozenset())
+DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, closed=frozenset())
 HOT = {"_id", *WAKE.values(), "parked", "lapse"}
 """What a query may go by that runs all the time."""
 
@@ -62,8 +62,8 @@ async def everything(store: MongoStore) -> None:
         await store.save(queued("em_3", version=9))
     await asyncio.gather(*(store.get(email.id) for email in emails))
     await asyncio.gather(store.content("em_large"), *(store.content(email.id) for email in emails))
-    await store.take_due(NOW, DUE)
-    await store.take_due(NOW + 3 * MINUTE, replace(DUE, open_to=frozenset({"a"})))
+    await store.take_due(NOW, replace(DUE, closed=frozenset({"a"})))
+    await store.take_due(NOW + 3 * MINUTE, DUE)
     await store.health.update("p", lambda health: health)
 
 
@@ -160,7 +160,7 @@ async def test_a_sweep_reads_nothing_of_a_parked_backlog(store: MongoStore, comm
     await asyncio.gather(*(store.add(email, MESSAGE) for email in [*backlog, queued("em_free")]))
     commands.forget()
 
-    taken = await store.take_due(NOW, replace(DUE, open_to=frozenset({"b"})))
+    taken = await store.take_due(NOW, replace(DUE, closed=frozenset({"a", "c"})))
 
     assert list(taken) == ["em_free"]
     assert commands.found <= len(taken) + len(sets) + 1

@@ -23,7 +23,7 @@ from mailcore.testing.contracts.provider_health import later
 
 Raw = AsyncDatabase[dict[str, Any]]
 DATA = Path(__file__).parent / "data"
-DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, open_to=frozenset())
+DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, closed=frozenset())
 OTHER = replace(MESSAGE, subject="Another")
 
 

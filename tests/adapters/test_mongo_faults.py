@@ -26,7 +26,7 @@ from mailcore.ports import Due, Query
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 
 INSERT, UPDATE = b"\x02insert\x00", b"\x02update\x00"
-DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, open_to=frozenset())
+DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, closed=frozenset())
 
 
 @pytest.fixture

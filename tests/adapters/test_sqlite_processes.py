@@ -140,7 +140,7 @@ async def test_two_processes_on_one_file_are_correct_and_fair(store: SqliteStore
     assert (await store.get("em_shared")).rounds == race.total("counted")
     assert (await store.health.load())["shared"].not_before == NOW + race.total("changed") * SECOND
     taken = [email_id for account in race.accounts for email_id in account["taken"]]
-    left = await store.take_due(NOW, Due(lane=Lane.URGENT, limit=100_000, hide_for=MINUTE, open_to=frozenset()))
+    left = await store.take_due(NOW, Due(lane=Lane.URGENT, limit=100_000, hide_for=MINUTE, closed=frozenset()))
     assert len(taken) == len(set(taken))
     page = await store.list(Query(lane=Lane.URGENT), after=None, limit=100_000)
     assert {*taken, *left} == {email.id for email in page.emails}

@@ -25,7 +25,7 @@ from mailcore.testing.contracts.provider_health import later
 RELEASED = ["f962783766638b05", "4d1839687f29c4d5"]
 """The beginnings of the migrations' digests: a new one is added, no other is changed."""
 
-DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, open_to=frozenset())
+DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, closed=frozenset())
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from mailcore.lifecycle import Email, Status
 from mailcore.message import Lane
 from mailcore.outcome import Accepted, Deferred, Outcome
 from mailcore.plan import Rules
-from mailcore.ports import Due
+from mailcore.ports import Configured, Due
 from mailcore.provider import Send
 from mailcore.strategy import priority
 from mailcore.testing import MemoryQueue, MemoryStore, ScriptedProvider
@@ -261,6 +261,40 @@ async def test_without_any_wake_up_due_emails_are_found() -> None:
         await asyncio.sleep(1)
 
     assert statuses(made) == {"sent": 10}
+
+
+@virtually
+async def test_what_waits_for_a_provider_that_is_gone_is_sent_by_another() -> None:
+    """An e-mail parked for a provider that a restart no longer configures goes out through another within a sweep."""
+    p1, p2 = ScriptedProvider("p1"), ScriptedProvider("p2")
+    before = World((p1,), rules=RULES, store=CountingStore())
+    before.health.known["p1"] = Health(not_before=NOW + HOUR)
+    before.put(email())
+    await before.courier.attempt("em_1")
+    assert before.stored().blocked_on == ("p1",)
+
+    after = World((p2,), rules=RULES, store=before.store)
+    async with at_work(after):
+        await asyncio.sleep(HOUR.total_seconds() + 1)
+
+    assert after.stored().status is Status.SENT
+    assert [one.provider for one in after.stored().attempts] == ["p2"]
+
+
+@virtually
+async def test_what_waits_for_a_used_up_pace_gets_its_reservations() -> None:
+    """A provider whose pace is used up for now is not closed: what waits for it reserves a start."""
+    made = World([Configured(provider=ScriptedProvider("p1"), max_per_second=1.0)], rules=RULES, store=CountingStore())
+    made.health.known["p1"] = Health(next_start=NOW + 50 * SECOND)
+    for n in range(5):
+        made.put(replace(email(Status.RETRYING, blocked_on=("p1",)), id=f"em_{n}"))
+
+    async with at_work(made):
+        await asyncio.sleep(1)
+        assert [str(one.reason) for one in made.store.emails.values()] == ["reserved"] * 5
+        await asyncio.sleep(60)
+
+    assert statuses(made) == {"sent": 5}
 
 
 @virtually

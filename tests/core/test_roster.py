@@ -11,11 +11,13 @@ from mailcore.breaker import State
 from mailcore.events import Happening
 from mailcore.health import Health
 from mailcore.lifecycle import Status
+from mailcore.message import Lane
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Scope, Throttled
 from mailcore.plan import Begin, plan_attempt
-from mailcore.ports import Configured
+from mailcore.ports import Configured, Due
 from mailcore.provider import ProviderView
-from mailcore.roster import room_for, token_of
+from mailcore.roster import admitted, token_of
+from mailcore.standing import Obstacle
 from mailcore.testing import ScriptedProvider
 
 
@@ -108,10 +110,19 @@ def test_an_attempt_has_a_name_of_its_own() -> None:
     assert token_of(email(), 3) == "em_1.3"
 
 
+PACED_OUT = shut(Obstacle.PACED, NOW + 50 * SECOND)
+"""A pace that is used up for so long; reservations reach a minute ahead."""
+
+
+def asked(views: tuple[ProviderView, ...]) -> Due:
+    """Return what is taken from the store by a worker with a thousand free slots."""
+    due = Due(lane=Lane.BULK, limit=1000, hide_for=SECOND, closed=frozenset())
+    return admitted(due, views, RULES.health, NOW)
+
+
 @pytest.mark.parametrize(
     ("views", "room"),
     [
-        ((), 0),
         ((view(slots=4, in_flight=1),), 3),
         ((view(slots=4, in_flight=9),), 0),
         ((view(slots=4), view("p2", slots=4, in_flight=4)), 4),
@@ -119,8 +130,34 @@ def test_an_attempt_has_a_name_of_its_own() -> None:
         ((view(slots=100, standing=replace(CLEAR, share=0.1)),), 10),
         ((view(slots=1, standing=replace(CLEAR, share=0.1)),), 1),
         ((view(standing=replace(CLEAR, probe=True, permits=3)),), 3),
+        ((view(standing=PACED_OUT, max_per_second=8.0, slots=2, in_flight=2),), 80),
+        ((view(standing=PACED_OUT, max_per_second=0.25), view("p2", slots=1)), 3),
+        ((view(standing=replace(PACED_OUT, probe=True, permits=2), max_per_second=8.0),), 2),
+        ((view(standing=replace(PACED_OUT, probe=True, permits=2), max_per_second=0.15),), 1),
+        ((view(standing=PACED_OUT, slots=5),), 5),
     ],
 )
-def test_room_is_what_open_providers_take(views: tuple[ProviderView, ...], room: int) -> None:
-    """I30: probes by permit, the others by the slots that are left to them."""
-    assert room_for(views) == room
+def test_no_more_is_taken_than_open_providers_take(views: tuple[ProviderView, ...], room: int) -> None:
+    """I30: probes by permit, a used-up pace by what may still be reserved, the others by the slots left to them."""
+    assert asked(views).limit == room
+
+
+@pytest.mark.parametrize(
+    ("views", "closed"),
+    [
+        ((), set[str]()),
+        ((view(), view("p2", slots=1, in_flight=1)), set[str]()),
+        ((view(standing=shut("open")), view("p2")), {"p1"}),
+        ((view(standing=shut(Obstacle.THROTTLED)), view("p2", standing=shut(Obstacle.STOPPED))), {"p1", "p2"}),
+        ((view(standing=PACED_OUT, max_per_second=1.0),), set[str]()),
+        ((view(standing=PACED_OUT, max_per_second=0.01),), {"p1"}),
+    ],
+)
+def test_closed_is_who_is_shut_or_reserved_up(views: tuple[ProviderView, ...], closed: set[str]) -> None:
+    """Who has no slot free, or nothing but his pace used up, is still worth a look."""
+    assert asked(views).closed == closed
+
+
+def test_while_all_are_closed_the_others_are_taken_to_be_parked() -> None:
+    """An e-mail that waits for nobody yet is planned once, so that it does."""
+    assert asked((view(standing=shut("open")),)).limit == 1000

@@ -77,8 +77,8 @@ def test_the_shelf_hands_out_what_a_store_would(
         known[name], hidden[name] = one, one.wake_at or at(0)
         shelf.put(one)
 
-    for now, limit, open_to in sorted(takes):
-        due = Due(lane=Lane.TRANSACTIONAL, limit=limit, hide_for=2 * SECOND, open_to=frozenset(open_to))
+    for now, limit, closed in sorted(takes):
+        due = Due(lane=Lane.TRANSACTIONAL, limit=limit, hide_for=2 * SECOND, closed=frozenset(closed))
         taken = shelf.take(at(now), due)
 
         may = {name for name, one in known.items() if is_due(one, hidden[name], due, at(now))}
@@ -98,7 +98,7 @@ def test_a_settled_email_leaves_the_shelf() -> None:
     shelf.put(one)
     shelf.put(replace(one, status=Status.SENT, due_at=None))
 
-    taken = shelf.take(at(99), Due(lane=Lane.BULK, limit=9, hide_for=SECOND, open_to=frozenset()))
+    taken = shelf.take(at(99), Due(lane=Lane.BULK, limit=9, hide_for=SECOND, closed=frozenset()))
 
     assert taken == []
     assert shelf.next_wake(frozenset()) is None
@@ -110,9 +110,9 @@ def test_the_next_wake_passes_over_what_waits_for_others() -> None:
     shelf.put(waiting("one", 1, Lane.BULK, ("a",), 9))
     shelf.put(waiting("two", 2, Lane.BULK, ("b",), 8))
 
-    assert shelf.next_wake(frozenset({"a"})) == at(1)
-    assert shelf.next_wake(frozenset({"b"})) == at(2)
-    assert shelf.next_wake(frozenset()) == at(8)
+    assert shelf.next_wake(frozenset({"b"})) == at(1)
+    assert shelf.next_wake(frozenset({"a"})) == at(2)
+    assert shelf.next_wake(frozenset({"a", "b"})) == at(8)
 
 
 @pytest.mark.parametrize(

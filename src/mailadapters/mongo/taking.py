@@ -82,7 +82,7 @@ async def _longest_overdue(emails: Collection, wanted: Take, limit: int) -> Sequ
     if not sets:
         return plain
     due = set(plain)
-    looks = [_waiting(emails, wanted, waits, limit) for waits in sets if _is_open(waits, wanted.due.open_to)]
+    looks = [_waiting(emails, wanted, waits, limit) for waits in sets if _is_open(waits, wanted.due.closed)]
     for found in await asyncio.gather(_lapsed(emails, wanted, limit), *looks):
         due.update(found)
     return sorted(due)[:limit]
@@ -147,9 +147,9 @@ def _waits(place: str) -> str:
     return place.partition("|")[2].rpartition("|")[0]
 
 
-def _is_open(waits: str, open_to: frozenset[str]) -> bool:
-    """Return whether some provider of a set takes attempts now."""
-    return not open_to.isdisjoint(_set.decode(waits))
+def _is_open(waits: str, closed: frozenset[str]) -> bool:
+    """Return whether some provider of a set is not closed: an e-mail that waits for them is worth a look."""
+    return not closed.issuperset(_set.decode(waits))
 
 
 async def _hidden(emails: Collection, wanted: Take, some: Sequence[_Candidate]) -> Sequence[_Candidate]:

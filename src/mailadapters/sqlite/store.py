@@ -75,7 +75,7 @@ class SqliteStore:
 
     async def take_due(self, now: datetime, due: Due) -> Sequence[EmailId]:
         moment = millis(now)
-        take = Take(due.lane, moment, millis(now + due.hide_for), due.limit, due.open_to)
+        take = Take(due.lane, moment, millis(now + due.hide_for), due.limit, due.closed)
         taken = await self._access.write(take_all, take)
         self.unreadable += taken.unreadable
         return taken.ids

@@ -47,7 +47,7 @@ class Take(NamedTuple):
     now: int
     hide_until: int
     limit: int
-    open_to: frozenset[str]
+    closed: frozenset[str]
 
 
 class Taken(NamedTuple):
@@ -102,7 +102,7 @@ def _taken(db: apsw.Connection, take: Take) -> Taken:
 def _longest_overdue(db: apsw.Connection, take: Take, limit: int) -> Sequence[_Candidate]:
     """Return at most so many of what is due, the longest overdue first."""
     sets = _sets.decode(run(db, _SETS, (take.lane,)))
-    due = set(_waiting(db, take, ["", *(waits for waits in sets if _is_open(waits, take.open_to))], limit))
+    due = set(_waiting(db, take, ["", *(waits for waits in sets if _is_open(waits, take.closed))], limit))
     if sets:
         due.update(_candidates.decode(run(db, _GIVEN_UP, (take.lane, take.now, take.now, limit))))
     return sorted(due)[:limit]
@@ -114,6 +114,6 @@ def _waiting(db: apsw.Connection, take: Take, sets: Sequence[str], limit: int) -
         yield from _candidates.decode(run(db, _WAITING, (take.lane, waits, take.now, limit)))
 
 
-def _is_open(waits: str, open_to: frozenset[str]) -> bool:
-    """Return whether some provider of a set takes attempts now."""
-    return not open_to.isdisjoint(_set.decode(waits))
+def _is_open(waits: str, closed: frozenset[str]) -> bool:
+    """Return whether some provider of a set is not closed: an e-mail that waits for them is worth a look."""
+    return not closed.issuperset(_set.decode(waits))

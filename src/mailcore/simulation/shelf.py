@@ -52,9 +52,9 @@ class Shelf:
             self._set(self.emails[email_id], now + due.hide_for)
         return taken
 
-    def next_wake(self, open_to: frozenset[str]) -> datetime | None:
-        """Return when something is due next that does not wait for a provider that takes nothing."""
-        heads = (self._head(place) for place in self._heaps if not place[1] or open_to.intersection(place[1]))
+    def next_wake(self, closed: frozenset[str]) -> datetime | None:
+        """Return when something is due next that does not wait for closed providers."""
+        heads = (self._head(place) for place in self._heaps if _is_open(place[1], closed))
         ends = (heap[0] for lane in self._ends if (heap := self._living(lane)))
         return min((head[0] for head in (*heads, *ends) if head), default=None)
 
@@ -76,7 +76,7 @@ class Shelf:
 
     def _woken(self, now: datetime, due: Due, limit: int) -> Iterator[EmailId]:
         """Take due e-mails out of their heaps."""
-        places = [key for key in self._heaps if key[0] is due.lane and (not key[1] or due.open_to.intersection(key[1]))]
+        places = [key for key in self._heaps if key[0] is due.lane and _is_open(key[1], due.closed)]
         for _ in range(limit):
             heads = [(head, place) for place in places if (head := self._head(place))]
             if not heads or (first := min(heads))[0][0] > now:
@@ -102,3 +102,8 @@ class Shelf:
         """Return an e-mail that is handed out; none of its entries holds any more."""
         del self._wakes[email_id]
         return email_id
+
+
+def _is_open(waits: tuple[str, ...], closed: frozenset[str]) -> bool:
+    """Whether an e-mail that waits for these providers, or for none, is worth a look."""
+    return not waits or not closed.issuperset(waits)

@@ -20,7 +20,7 @@ from mailcore.message import Lane
 from mailcore.outcome import verdict
 from mailcore.plan import Begin, Plan, Skip, Wait, plan_attempt, recovered
 from mailcore.ports import Due
-from mailcore.roster import room_for
+from mailcore.roster import admitted
 from mailcore.simulation.chronicle import Try
 from mailcore.simulation.internet import Answer
 from mailcore.simulation.outlook import Outlook
@@ -110,9 +110,8 @@ class Worker:
     def _due(self, lane: Lane, room: int, now: datetime) -> list[EmailId]:
         """Return due e-mails, no more than there is room for and than providers take now."""
         views = self.outlook.views(now)
-        open_to = frozenset(view.name for view in views if view.standing.obstacle is None)
-        limit = min(room, room_for(views)) if open_to else room
-        return self.world.shelf.take(now, Due(lane=lane, limit=limit, hide_for=HIDE_FOR, open_to=open_to))
+        due = Due(lane=lane, limit=room, hide_for=HIDE_FOR, closed=frozenset())
+        return self.world.shelf.take(now, admitted(due, views, self.world.rules.health, now))
 
     def _start(self, email_id: EmailId, lane: Lane, now: datetime) -> None:
         """Do for an e-mail whatever is to be done now; it keeps its slot if that is an attempt."""

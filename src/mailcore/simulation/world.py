@@ -17,6 +17,7 @@ from mailcore.simulation.chronicle import Chronicle, Fate, Turn
 from mailcore.simulation.internet import BEGINNING, Answer, Internet
 from mailcore.simulation.scenario import Scenario
 from mailcore.simulation.shelf import Shelf
+from mailcore.standing import Obstacle
 
 Deed = Callable[[datetime], None]
 """Something to do at its moment."""
@@ -102,8 +103,8 @@ class World:
             one.name: standing(self.health.get(one.name) or Health(), self.rules.health, now)
             for one in self.scenario.providers
         }
-        open_to = frozenset(name for name, one in standings.items() if one.obstacle is None)
-        wakes = [self.shelf.next_wake(open_to), *(one.available_at for one in standings.values())]
+        closed = frozenset(name for name, one in standings.items() if one.obstacle not in {None, Obstacle.PACED})
+        wakes = [self.shelf.next_wake(closed), *(one.available_at for one in standings.values())]
         return min((one for one in wakes if one), default=None) if self.shelf.emails else None
 
     def answer(self, email: Email, attempt: Attempt, now: datetime) -> Answer:

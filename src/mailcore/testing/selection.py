@@ -18,7 +18,7 @@ def is_due(email: Email, wake_at: datetime | None, due: Due, now: datetime) -> b
     """
     if email.lane is not due.lane or wake_at is None or wake_at > now:
         return False
-    return not email.blocked_on or not due.open_to.isdisjoint(email.blocked_on) or email.give_up_at <= now
+    return not email.blocked_on or not due.closed.issuperset(email.blocked_on) or email.give_up_at <= now
 
 
 def has(email: Email, kept: Kept, contents: Container[EmailId]) -> bool:

@@ -136,7 +136,7 @@ class RetainingContract:
         assert await store.get("em_a") == stone
         assert (await store.list(Query(), after=None, limit=10)).emails == ()
         assert await store.count(Query()) == 0
-        due = Due(lane=stone.lane, limit=10, hide_for=MINUTE, open_to=frozenset())
+        due = Due(lane=stone.lane, limit=10, hide_for=MINUTE, closed=frozenset())
         assert list(await store.take_due(NOW + 1000 * DAY, due)) == []
         assert await aged(store, Kept.RECORD, NOW + DAY) == await aged(store, Kept.CONTENT, NOW + DAY) == []
         with pytest.raises(EmailNotFoundError):

@@ -77,7 +77,7 @@ class SavingContract:
         with pytest.raises(StaleEmailError):
             await store.save(queued(version=7, due_at=NOW))
 
-        due = Due(lane=email.lane, limit=10, hide_for=timedelta(), open_to=frozenset())
+        due = Due(lane=email.lane, limit=10, hide_for=timedelta(), closed=frozenset())
         taken = await store.take_due(NOW, due)
 
         assert list(taken) == []
