@@ -82,6 +82,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def schema(session: nox.Session) -> None:
+    """Hold the API against its description with many requests: `-- 2000` for each route, others each time."""
+    session.install("-e", EVERYTHING, *group("test"))
+    examples = session.posargs[0] if session.posargs else "500"
+    env = {"SCHEMA_EXAMPLES": examples}
+    session.run("pytest", "-q", "--timeout", "0", "tests/apps/api/test_against_schema.py", env=env)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Take every guard of the core away in turn and search for what breaks; `-- --pin` keeps the seeds."""
     session.install("-e", EVERYTHING, *group("test"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -13,14 +13,17 @@ import pytest
 from tests.apps.api.world import JSON, World, message
 
 from mailapps.api.problems import KINDS, ApiCode, ShapeCode
-from mailcore.message import LIMITS
+from mailcore.errors import InvalidMessageError
+from mailcore.message import LIMITS, Message
 from mailcore.outcome import Accepted
 from mailcore.problems import ProblemCode
 from mailcore.provider import Capabilities
 from mailcore.secret import Secret
 from mailcore.testing import ScriptedProvider
+from mailcore.validation import checked
 
 PAGE = Path("docs/reference/problem-codes.md")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Provoke = Callable[[World], Awaitable[httpx.Response]]
 
 
@@ -118,6 +121,61 @@ PROVOKE: dict[ApiCode, Provoke] = {
 }
 
 
+FAR = "2999-01-01T00:00:00Z"
+FILE = {"filename": "a.txt", "content": "QQ=="}
+
+
+def of_file(**wrong: object) -> Provoke:
+    """Return what posts a message whose file is wrong."""
+    return posting(message(attachments=[{**FILE, **wrong}]))
+
+
+async def halved(_world: World) -> httpx.Response:
+    """Hand the library half a character, which no JSON can hold: the code is for its callers alone."""
+    with pytest.raises(InvalidMessageError) as caught:
+        checked(Message(from_="a@b.example", to="a@b.example", subject="\ud800", text="x"), now=NOW)
+    return httpx.Response(400, json={"errors": [{"code": one.code} for one in caught.value.problems]})
+
+
+PARTS: dict[str, Provoke] = {
+    "required": posting(message(to=[])),
+    "unknown_field": posting(message(note="x")),
+    "wrong_type": posting(message(subject=1)),
+    "invalid_choice": posting(message(lane="fast")),
+    "invalid_base64": of_file(content="Q"),
+    "invalid_time": posting(message(scheduled_at="tomorrow")),
+    "no_offset": posting(message(scheduled_at="2030-01-01T00:00:00")),
+    "out_of_range": posting(message(scheduled_at=FAR)),
+    "too_long": posting(message(subject="x" * (LIMITS.subject_length + 1))),
+    "too_large": posting(message(text="x" * (LIMITS.body_bytes + 1))),
+    "too_many": posting(message(tags=[str(n) for n in range(LIMITS.tags + 1)])),
+    "control_character": posting(message(subject="a\r\nBcc: eve@evil.example")),
+    "not_unicode": halved,
+    "bidi_override": posting(message(to=["Ann\u202e <ann@example.com>"])),
+    "encoded_word": posting(message(subject="=?utf-8?q?a?=")),
+    "invalid_address": posting(message(to=["ann@"])),
+    "mixed_scripts": posting(message(to=["ann@p\u0430ypal.example"])),
+    "invalid_filename": of_file(filename="../a"),
+    "invalid_content_type": of_file(content_type="text"),
+    "invalid_content_id": of_file(content_id="a b"),
+    "invalid_name": posting(message(metadata={"$ne": "x"})),
+    "reserved_header": posting(message(headers={"Bcc": "x"})),
+    "duplicate": posting(message(tags=["a", "a"])),
+    "repeated": asking("GET", "/api/emails?limit=1&limit=1"),
+    "invalid_key": posting(headers={"Idempotency-Key": "x" * 256}),
+    "invalid_cursor": asking("GET", "/api/emails?after=x"),
+    "cannot_carry": to_nobody,
+}
+
+
+@pytest.mark.parametrize("code", PARTS)
+async def test_each_code_of_a_part_can_be_met(world: World, code: str) -> None:
+    """What the documentation says of a part is what the request in the table is told."""
+    answer = await PARTS[code](world)
+
+    assert {one["code"] for one in answer.json()["errors"]} == {code}
+
+
 @pytest.mark.parametrize("code", ApiCode)
 async def test_each_code_can_be_met(world: World, code: ApiCode) -> None:
     """A code that nothing answers with is a lie in the documentation; each has its status and title."""
@@ -150,3 +208,9 @@ def test_every_code_of_a_part_is_documented() -> None:
     documented = [row[0].strip("`") for row in rows("Codes of parts")]
 
     assert sorted(documented) == sorted({*map(str, ProblemCode), *map(str, ShapeCode)})
+
+
+def test_every_code_has_a_request_that_meets_it() -> None:
+    """A code that is added to the page gets its row in the tables above."""
+    assert {row[0].strip("`") for row in rows("Codes")} == set(PROVOKE)
+    assert {row[0].strip("`") for row in rows("Codes of parts")} == set(PARTS)

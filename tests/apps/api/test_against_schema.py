@@ -1,0 +1,124 @@
+"""The API against its own description: schemathesis makes requests of it, and every answer is one that it promises.
+
+In CI the same few hundred requests each time; `nox -s schema -- 2000` makes so many for each route, others each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+from schemathesis import APIOperation, BaseSchema, Case, Response
+from schemathesis.core.failures import FailureGroup
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from tests.apps.api.world import MESSAGE, World
+
+from mailcore.outcome import Accepted, Deferred, Outcome, Rejected, Unknown
+
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "0"))
+QUIET = settings(
+    deadline=None,
+    database=None,
+    derandomize=not EXAMPLES,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+# A schema cannot say what an address is, or that a message needs a body: what it allows may still be refused, as 400.
+LEFT_OUT = [positive_data_acceptance]
+BASE_URL = "http://127.0.0.1:8000"
+OUTCOMES: list[Outcome] = [
+    Accepted(provider_id="1"),
+    Rejected(code="550", detail="no such mailbox"),
+    Deferred(code="503", detail="later"),
+    Unknown(code="timeout", detail="no answer"),
+]
+
+
+def described(world: World) -> BaseSchema:
+    """Return the description as the API serves it, ready to make requests of the API."""
+    schema = schemathesis.openapi.from_asgi("/schema/openapi.json", world.app())
+    schema.config.update(base_url=BASE_URL)
+    return schema
+
+
+OPERATIONS = {found.ok().label: found.ok() for found in described(World()).get_all_operations()}
+
+
+@st.composite
+def cases(draw: st.DrawFn, operation: APIOperation) -> Case:
+    """Return requests of an operation, half of them wrong; some about what there is."""
+    case = draw(operation.as_strategy(draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))))
+    there = {"email_id": "em_a", "name": "first", "lane": "bulk"}
+    for name in case.path_parameters if draw(st.booleans()) else ():
+        case.path_parameters[name] = there.get(name, case.path_parameters[name])
+    return case
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_every_answer_is_one_that_the_description_promises(label: str) -> None:
+    """No request, right or wrong by the schema, gets a 5xx, an undescribed answer, or success where it is wrong."""
+    world = World()
+    operation = next(found.ok() for found in described(world).get_all_operations() if found.ok().label == label)
+
+    @settings(QUIET, max_examples=EXAMPLES or 40)
+    @given(case=cases(operation))
+    def ask(case: Case) -> None:
+        case.call_and_validate(excluded_checks=LEFT_OUT)
+
+    ask()
+
+    assert world.crashes == []
+
+
+def test_an_answer_that_was_not_promised_is_seen() -> None:
+    """The comparison above is no rubber stamp."""
+    schema = described(World())
+    schema.raw_schema["components"]["schemas"]["Life"] = {"type": "object", "required": ["nothing"]}
+
+    with pytest.raises(FailureGroup, match="nothing"):
+        schema["/health/live"]["GET"].Case().call_and_validate()
+
+
+def sound(body: object) -> object:
+    """Return a generated message with what a schema cannot ask for: addresses, a subject, a text."""
+    return {**body, **MESSAGE, "headers": {}, "attachments": [], "cc": [], "bcc": [], "reply_to": []}
+
+
+def test_every_answer_of_a_series_is_one_that_the_description_promises() -> None:
+    """Requests that follow each other, on e-mails that were made and carried on the way, are answered as described."""
+    world, seen = World(), Counter[tuple[str, int]]()
+
+    class Series(described(world).as_state_machine()):  # type: ignore[misc]  # made at run time
+        """What callers and a worker do in turns."""
+
+        def before_call(self, case: Case) -> None:
+            """Make of some messages ones that can be accepted."""
+            if case.operation.label == "POST /api/emails" and isinstance(case.body, dict) and "to" in case.body:
+                case.body = sound(case.body)
+
+        def after_call(self, response: Response, case: Case) -> None:
+            """Remember what was answered."""
+            seen[case.operation.label, response.status_code] += 1
+
+        def validate_response(self, response: Response, case: Case, **more: object) -> None:
+            """Compare an answer with the description."""
+            case.validate_response(response, excluded_checks=LEFT_OUT)
+
+        @rule(outcome=st.sampled_from(OUTCOMES))
+        def carry(self, outcome: Outcome) -> None:
+            """Attempt the newest e-mail as a worker would."""
+            if world.store.emails:
+                world.provider.script([outcome])
+                asyncio.run(world.attempt(next(reversed(world.store.emails))))
+
+    run_state_machine_as_test(Series, settings=settings(QUIET, max_examples=EXAMPLES or 50, stateful_step_count=12))
+
+    assert world.crashes == []
+    assert seen["GET /api/emails/{email_id}", 200]
