@@ -51,15 +51,20 @@ class Switchboard:
 
     ports: Ports
     known: Switches = field(default_factory=dict[str, Switch])
+    _keeper: KeepsSwitches | None = field(init=False)
     _stale_from: float = float("-inf")
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def __post_init__(self) -> None:
+        """Ask once whether the store keeps switches: that takes longer than all the rest that an e-mail asks here."""
+        self._keeper = self.ports.store if isinstance(self.ports.store, KeepsSwitches) else None
+
     async def current(self) -> Switches:
         """Return the switches, read again if they were read a while ago; the last known if the store is silent."""
-        if self._stale and isinstance(self.ports.store, KeepsSwitches):
+        if self._keeper and self._stale:
             async with self._reading:
                 if self._stale:
-                    await self._read(self.ports.store)
+                    await self._read(self._keeper)
         return self.known
 
     def paused(self, lane: Lane) -> bool:
@@ -73,10 +78,10 @@ class Switchboard:
             SettingsError: The store keeps no switches.
             StoreUnavailableError: Whether it was kept is not known.
         """
-        if not isinstance(self.ports.store, KeepsSwitches):
+        if self._keeper is None:
             message = "store: it cannot keep switches"
             raise SettingsError(message)
-        await self.ports.store.save_switch(name, switch)
+        await self._keeper.save_switch(name, switch)
         self._stale_from = float("-inf")
 
     @property

@@ -185,6 +185,27 @@ async def test_with_a_store_that_keeps_no_switches_nothing_is_switched() -> None
 
 
 @virtually
+async def test_whether_a_store_keeps_switches_is_asked_once() -> None:
+    """An e-mail does not pay for the question: it costs more than all the rest that is asked for it."""
+    asked: list[str] = []
+
+    class Nosy(Bare):
+        """A store that notes what of it is looked at."""
+
+        def __getattr__(self, name: str) -> object:
+            asked.append(name)
+            raise AttributeError(name)
+
+    board = Switchboard(ports=World(store=Nosy()).ports)  # type: ignore[arg-type] # less than the fake
+    asked.clear()
+
+    for _ in range(10):
+        await board.current()
+
+    assert asked == []
+
+
+@virtually
 async def test_a_word_that_may_not_have_been_kept_is_told_so() -> None:
     """The operator must know that nothing may have stopped."""
     made = World()
