@@ -21,6 +21,7 @@ from mailcore.plan import Rules
 from mailcore.ports import Configured
 from mailcore.provider import Feature, Send
 from mailcore.strategy import priority
+from mailcore.switches import Switches
 from mailcore.testing import MemoryStore, ScriptedProvider
 
 RULES = Rules(strategy=priority, strategy_name="priority")
@@ -684,8 +685,18 @@ async def test_a_throttled_provider_is_left_alone_by_everybody() -> None:
 # Slots
 
 
+class SlowSwitches(MemoryStore):
+    """A store that takes its time to say what is switched."""
+
+    async def load_switches(self) -> Switches:
+        """As the port says."""
+        await asyncio.sleep(0.1)
+        return await super().load_switches()
+
+
+@pytest.mark.parametrize("store", [MemoryStore, SlowSwitches])
 @virtually
-async def test_a_provider_that_hangs_holds_half_of_the_slots() -> None:
+async def test_a_provider_that_hangs_holds_half_of_the_slots(store: type[MemoryStore]) -> None:
     """However many start at once, one of several providers gets half, and the others flow past it."""
     hang: asyncio.Event = asyncio.Event()
 
@@ -694,7 +705,7 @@ async def test_a_provider_that_hangs_holds_half_of_the_slots() -> None:
         return Accepted()
 
     p1, p2 = ScriptedProvider("p1", answer), ScriptedProvider("p2")
-    made = World((p1, p2), rules=RULES)
+    made = World((p1, p2), rules=RULES, store=store())
     made.courier.roster.slots = 10
     for n in range(20):
         made.put(replace(email(), id=f"em_{n}"))
