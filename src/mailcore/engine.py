@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mailcore.courier import Carried, Courier
-from mailcore.errors import MailError, StoreUnavailableError
-from mailcore.events import Event, Happening
+from mailcore.errors import MailError
+from mailcore.events import Event, Happening, unexpected
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
 
@@ -104,6 +105,7 @@ class Engine:
         """Carry e-mails until `stop` is called.
 
         What is due in the store goes first: it is older than what has just been woken up, or its wake-up was lost.
+        An error about an e-mail or of the store is told to the watcher, and ends nothing; what the watcher raises does.
         """
         while not self.courier.stopping:
             self._changed.clear()
@@ -154,7 +156,8 @@ class Engine:
         found = 0
         for lane in Lane:
             if room := self._room(lane):
-                found += self._start_due(await self._due(lane, room), lane)
+                with self._living_on():
+                    found += self._start_due(await self.courier.due(lane, room, HIDE_FOR), lane)
         self._look_at = self._now() + (0.0 if found else self.pace.poll.total_seconds())
 
     def _start_due(self, email_ids: Sequence[EmailId], lane: Lane) -> int:
@@ -165,14 +168,6 @@ class Engine:
             self._start(email_id, lane)
         return len(fresh)
 
-    async def _due(self, lane: Lane, room: int) -> Sequence[EmailId]:
-        """Return due e-mails; none while the store does not answer."""
-        try:
-            return await self.courier.due(lane, room, HIDE_FOR)
-        except StoreUnavailableError as error:
-            self._tell(Happening.STORE_FAILED, "", error)
-            return ()
-
     def _start(self, email_id: EmailId, lane: Lane) -> None:
         """Give an e-mail a slot."""
         self._under_way[email_id] = lane
@@ -180,11 +175,10 @@ class Engine:
 
     async def _carry(self, email_id: EmailId) -> None:
         """Carry an e-mail, and free its slot whatever happens."""
+        carried = Carried.NOTHING
         try:
-            carried = await self.courier.attempt(email_id)
-        except MailError as error:
-            self._tell(Happening.STORE_FAILED, email_id, error)
-            carried = Carried.NOTHING
+            with self._living_on(email_id):
+                carried = await self.courier.attempt(email_id)
         finally:
             del self._under_way[email_id]
             self._known.discard(email_id)
@@ -213,9 +207,8 @@ class Engine:
     async def _carry_alone(self, email_id: EmailId) -> None:
         """Carry one e-mail while no other is retried after a crash."""
         try:
-            await self.courier.attempt(email_id, solo=True)
-        except MailError as error:
-            self._tell(Happening.STORE_FAILED, email_id, error)
+            with self._living_on(email_id):
+                await self.courier.attempt(email_id, solo=True)
         finally:
             self._known.discard(email_id)
 
@@ -238,6 +231,13 @@ class Engine:
         await asyncio.gather(*late, return_exceptions=True)
         return not late
 
-    def _tell(self, what: Happening, email_id: EmailId, error: MailError) -> None:
-        """Tell the watcher what the engine lives with."""
-        self.courier.ports.watch(Event(what=what, email_id=email_id, note=f"{type(error).__name__}: {error}"))
+    @contextmanager
+    def _living_on(self, email_id: EmailId = "") -> Generator[None]:
+        """Tell the watcher of an error, even one that nobody foresaw, and go on: the store knows what is left to do."""
+        try:
+            yield
+        except MailError as error:
+            note = f"{type(error).__name__}: {error}"
+            self.courier.ports.watch(Event(what=Happening.STORE_FAILED, email_id=email_id, note=note))
+        except Exception as error:  # noqa: BLE001 - a fault about one e-mail must not end the delivery of all
+            self.courier.ports.watch(unexpected(error, email_id))

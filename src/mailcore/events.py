@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from enum import StrEnum
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ class Happening(StrEnum):
     STORE_FAILED = "store_failed"
     HEALTH_FAILED = "health_failed"
     PROVIDER_RAISED = "provider_raised"
+    UNEXPECTED = "unexpected"
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -40,3 +42,13 @@ class Event(Struct, frozen=True, kw_only=True):
     email: Email | None = None
     attempt: Attempt | None = None
     note: str = ""
+
+
+def unexpected(error: Exception, email_id: EmailId = "") -> Event:
+    """Return what is told of an exception that nobody foresaw: its class and where it arose.
+
+    Its text is left out: it may quote a message.
+    """
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    note = f"{type(error).__name__} at {frame.filename}:{frame.lineno} in {frame.name}"
+    return Event(what=Happening.UNEXPECTED, email_id=email_id, note=note)

@@ -6,6 +6,7 @@ are the adapter's to coalesce: every call here is about one thing, and its calle
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from mailcore.events import Event
+from mailcore.events import Event, Happening
 from mailcore.health import Health
 from mailcore.lifecycle import Email, EmailId, Reason, Status
 from mailcore.message import Lane, Message
@@ -267,8 +268,10 @@ def go_on(_point: str) -> None:
     """Pass a crash point."""
 
 
-def look_away(_event: Event) -> None:
-    """Watch nothing."""
+def look_away(event: Event) -> None:
+    """Watch nothing; but what nobody foresaw is not swallowed, and goes to the log `mailcore`."""
+    if event.what is Happening.UNEXPECTED:
+        logging.getLogger("mailcore").error("%s: %s, e-mail %s", event.what, event.note, event.email_id or "none")
 
 
 @dataclass(frozen=True, kw_only=True)

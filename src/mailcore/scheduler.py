@@ -17,7 +17,7 @@ from msgspec import Struct
 from mailcore.courier import Courier
 from mailcore.engine import HIDE_FOR
 from mailcore.errors import MailError, QueueUnavailableError
-from mailcore.events import Event, Happening
+from mailcore.events import Event, Happening, unexpected
 from mailcore.leadership import Leadership
 from mailcore.message import Lane
 from mailcore.records import WAKE_UP_BUDGET
@@ -119,3 +119,5 @@ class Scheduler:
         except MailError as error:
             note = f"scheduler: {type(error).__name__}: {error}"
             self.courier.ports.watch(Event(what=Happening.STORE_FAILED, email_id="", note=note))
+        except Exception as error:  # noqa: BLE001 - a fault in one of its duties must not end the others
+            self.courier.ports.watch(unexpected(error))

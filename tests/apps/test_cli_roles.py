@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -95,6 +97,26 @@ def test_a_polite_stop_ends_what_is_under_way(tmp_path: Path) -> None:
     assert (code, stop(again)) == (0, 0)
     assert 503 in readiness
     assert [one["outcome"] for one in email["attempts"]] == ["accepted"]
+
+
+def test_a_process_whose_engine_ends_by_a_fault_ends_with_a_code_of_its_own(tmp_path: Path) -> None:
+    """A supervisor must hear of it to start another; the log has class and place, and nothing quotes the exception."""
+    run = "async def run(self): raise ZeroDivisionError('bob@example.com')"
+    lines = [
+        "import mailapps.cli, mailcore.engine",
+        run,
+        "mailcore.engine.Engine.run = run",
+        "mailapps.cli.main(['up'])",
+    ]
+    bind, emulator = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    environ = plain_environ(MAILCORE_BIND=bind, MAILCORE_EMULATOR__BIND=emulator)
+    command = [sys.executable, "-c", "\n".join(lines)]
+
+    ended = subprocess.run(command, cwd=tmp_path, env=environ, text=True, capture_output=True, check=False, timeout=60)
+
+    line = json.loads(ended.stderr.splitlines()[-1])
+    assert (ended.returncode, line["error"], line["level"]) == (1, "ZeroDivisionError", "error")
+    assert "bob@" not in ended.stderr + ended.stdout
 
 
 async def test_the_listener_outlives_readiness() -> None:

@@ -115,6 +115,7 @@ def test_no_happening_logs_what_somebody_wrote(what: Happening) -> None:
         (Happening.STALE_SAVE, Status.SENDING, "debug"),
         (Happening.STORE_FAILED, Status.SENDING, "warning"),
         (Happening.PROVIDER_RAISED, Status.SENDING, "warning"),
+        (Happening.UNEXPECTED, Status.SENDING, "error"),
     ],
 )
 def test_a_failure_is_a_warning_and_a_step_in_between_is_not_told(what: Happening, status: Status, level: str) -> None:

@@ -1,6 +1,7 @@
 """Many e-mails at once: bounded slots, lanes, refills from the store, and a polite stop."""
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, attempt, email, message
 from tests.dst.virtual import run, virtually
 
-from mailcore.assembly import running
+from mailcore.assembly import Tuning, assembled, running
 from mailcore.courier import Carried
 from mailcore.engine import BUFFERED, SOLO, Engine, Pace
 from mailcore.errors import StaleEmailError
@@ -21,7 +22,7 @@ from mailcore.lifecycle import Email, Status
 from mailcore.message import Lane
 from mailcore.outcome import Accepted, Deferred, Outcome
 from mailcore.plan import Rules
-from mailcore.ports import Configured, Due
+from mailcore.ports import Configured, Due, look_away
 from mailcore.provider import Send
 from mailcore.strategy import priority
 from mailcore.testing import MemoryQueue, MemoryStore, ScriptedProvider
@@ -206,13 +207,18 @@ async def test_admitted_hints_hold_their_queue_back_until_they_have_slots() -> N
 @virtually
 async def test_admitting_what_is_known_waits_for_nothing() -> None:
     """A wake-up that is repeated while its e-mail is under way holds nobody back."""
-    made = world(Slow(5.0), slots=1)
+    slow = Slow(5.0)
+    made = world(slow, slots=1)
     ids = fill(made, 1)
 
-    async with at_work(made), asyncio.timeout(1):
-        await made.engine.admit(ids, Lane.BULK)
-        await made.engine.admit(ids, Lane.BULK)
-        await made.engine.admit([], Lane.BULK)
+    async with at_work(made):
+        for hints in (ids, ids, []):
+            await made.engine.admit(hints, Lane.BULK)
+        waited = made.ports.clock.monotonic()
+        await asyncio.sleep(1)
+
+    assert waited < 1
+    assert slow.order == ids
 
 
 @virtually
@@ -472,6 +478,87 @@ async def test_an_email_that_cannot_be_carried_frees_its_slot() -> None:
     assert made.engine.free == 1
 
 
+@virtually
+async def test_a_fault_about_one_email_does_not_end_the_delivery_of_the_others() -> None:
+    """What nobody foresaw is told once, with the e-mail's id and without the exception's text, and the slot is free."""
+    made = world(slots=1)
+    ids = fill(made, 3)
+    sound = made.store.get
+
+    async def broken(email_id: str, /) -> Email:
+        if email_id == ids[0]:
+            raise ZeroDivisionError("bob@example.com")
+        return await sound(email_id)
+
+    made.store.get = broken
+    made.engine.offer(ids, Lane.TRANSACTIONAL)
+    async with at_work(made):
+        await asyncio.sleep(1)
+
+    (told,) = made.told(Happening.UNEXPECTED)
+    assert told.email_id == ids[0]
+    assert "ZeroDivisionError at" in told.note
+    assert "in broken" in told.note
+    assert "bob" not in told.note
+    assert statuses(made) == {"sent": 2, "queued": 1}
+    assert made.engine.free == 1
+
+
+@virtually
+async def test_a_store_with_a_fault_is_asked_again() -> None:
+    """An exception that the port does not name is told like one that it names, and the engine looks again later."""
+    made = world()
+    fill(made, 1, due=NOW)
+    sound = made.store.take_due
+
+    async def broken(_now: datetime, _due: Due) -> Sequence[str]:
+        raise ZeroDivisionError
+
+    made.store.take_due = broken
+    async with at_work(made):
+        await asyncio.sleep(10)
+        made.store.take_due = sound
+        await asyncio.sleep(1)
+
+    assert 20 <= len(made.told(Happening.UNEXPECTED)) <= 66
+    assert statuses(made) == {"sent": 1}
+
+
+@virtually
+async def test_an_engine_that_cannot_go_on_says_so_in_the_end() -> None:
+    """A watcher that raises leaves nobody to tell: the engine ends, and leaving its context raises."""
+    made = world()
+    made.store.down = True
+
+    def raising(event: object) -> None:
+        raise ZeroDivisionError(event)
+
+    ports = dataclasses.replace(made.ports, watch=raising)
+    with pytest.raises(ZeroDivisionError):
+        async with running(assembled(ports, Tuning()).engine):
+            await asyncio.sleep(1)
+
+
+@virtually
+async def test_without_a_watcher_what_nobody_foresaw_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A program that watches nothing still hears of faults, and of nothing else."""
+    made = world()
+    made.store.down = True
+
+    async def broken(_now: datetime, _due: Due) -> Sequence[str]:
+        raise ZeroDivisionError
+
+    engine = assembled(dataclasses.replace(made.ports, watch=look_away), Tuning()).engine
+    async with running(engine):
+        await asyncio.sleep(1)
+        assert caplog.records == []
+        made.store.take_due = broken
+        await asyncio.sleep(0.5)
+
+    assert {(one.name, one.levelname) for one in caplog.records} == {("mailcore", "ERROR")}
+    assert "ZeroDivisionError at" in caplog.records[0].message
+
+
 # Solo
 
 
@@ -525,8 +612,12 @@ async def test_the_solo_line_is_bounded() -> None:
     await made.engine.stop(SECOND)
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(StaleEmailError("broken"), Happening.STORE_FAILED), (ZeroDivisionError(), Happening.UNEXPECTED)],
+)
 @virtually
-async def test_a_solo_retry_that_the_store_fails_ends_no_line() -> None:
+async def test_a_solo_retry_that_fails_ends_no_line(error: Exception, told: Happening) -> None:
     """One that cannot be carried is told, and the next has its turn."""
     made = world()
     for n in range(2):
@@ -536,7 +627,7 @@ async def test_a_solo_retry_that_the_store_fails_ends_no_line() -> None:
 
     async def failing(email_id: str, *, solo: bool = False) -> Carried:
         if solo and email_id == "em_c0":
-            raise StaleEmailError("broken")
+            raise error
         return await real(email_id, solo=solo)
 
     made.courier.attempt = failing
@@ -544,7 +635,7 @@ async def test_a_solo_retry_that_the_store_fails_ends_no_line() -> None:
         await asyncio.sleep(1)
 
     assert made.stored("em_c1").status is Status.SENT
-    assert made.told(Happening.STORE_FAILED)
+    assert len(made.told(told)) == 1
 
 
 # Stopping

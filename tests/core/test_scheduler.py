@@ -245,6 +245,25 @@ async def test_a_frozen_queue_holds_nobody_up() -> None:
 
 
 @virtually
+async def test_a_fault_in_one_duty_ends_no_scheduler() -> None:
+    """What nobody foresaw is told, and the next turn goes well."""
+    made = world()
+    made.put(due())
+    sound = made.store.take_due
+
+    async def broken(*_: object) -> None:
+        made.store.take_due = sound
+        raise ZeroDivisionError
+
+    made.store.take_due = broken
+    async with at_work(scheduler(made)):
+        await asyncio.sleep(60)
+
+    assert len(made.told(Happening.UNEXPECTED)) == 1
+    assert made.queue.enqueued
+
+
+@virtually
 async def test_a_store_that_is_gone_for_a_while_ends_no_scheduler() -> None:
     """It is told, and once the store is back the scheduler leads again."""
     made = world()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mailapps.cli.banner import banner
-from mailapps.cli.exits import Exit, UsageError
+from mailapps.cli.exits import CommandError, Exit, UsageError
 from mailapps.container import Role, provider_problems, stays_here
 from mailapps.emulator import EmulatorSettings
 from mailapps.emulator import run as run_emulator
@@ -23,6 +24,7 @@ from mailapps.roles import Started, listening, play, run
 from mailapps.settings import EMULATOR_BIND, Settings, place, shown
 from mailapps.settings_sources import load
 from mailapps.supervisor import Supervisor, patience_of
+from mailcore.errors import MailError
 
 Leash = Annotated[int | None, Parameter(show=False)]
 Config = Annotated[Path | None, Parameter(env_var="MAILCORE_CONFIG")]
@@ -127,5 +129,11 @@ def _run(settings: Settings, role: Role, leash: int | None = None) -> None:
         if leash is None:
             console.print(Text.from_markup(banner(started)), soft_wrap=True)
 
-    run(play(settings, role, watching(log), tell, leash))
+    try:
+        run(play(settings, role, watching(log), tell, leash))
+    except (CommandError, MailError, OSError):
+        raise
+    except Exception:
+        logging.getLogger("mailcore").exception("ended by a fault")  # told by class and place; its text may quote mail
+        sys.exit(Exit.FAILED)
     log.info("stopped", role=str(role))

@@ -69,6 +69,7 @@ TROUBLES: Final[Mapping[Happening, Metric]] = {
     Happening.STORE_FAILED: _counter("store_failures", "Calls that the store did not answer"),
     Happening.HEALTH_FAILED: _counter("health_failures", "Calls that the shared health did not answer"),
     Happening.PROVIDER_RAISED: _counter("provider_exceptions", "Exceptions out of the code of a provider"),
+    Happening.UNEXPECTED: _counter("unexpected_exceptions", "Exceptions that nobody foresaw: faults, to be reported"),
 }
 
 UNFINISHED: Final = _gauge("unfinished_emails", "E-mails not settled yet, in the whole store", "lane", "status")
