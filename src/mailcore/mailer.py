@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from mailcore.appeal import Resolution, cancelled, redriven, resolved
 from mailcore.dispatch import Transition
-from mailcore.errors import EmailNotFoundError, InvalidMessageError, KeyReusedError, NoProviderCanCarryError
+from mailcore.errors import EmailNotFoundError, InvalidMessageError, KeyReusedError, NoProviderCanCarryError, Problem
 from mailcore.events import Event, Happening
 from mailcore.identity import checked_key, email_id_for_key, fingerprint
 from mailcore.intake import new_email
@@ -21,7 +22,7 @@ from mailcore.provider import ProviderView, lacks
 from mailcore.records import Decide, Records
 from mailcore.roster import Roster
 from mailcore.route import find_route
-from mailcore.validation import checked
+from mailcore.validation import checked, problems_of
 
 DEFAULT_TENANT = "default"
 
@@ -93,6 +94,11 @@ class Mailer:
         email = new_email(sound, email_id, tenant, fingerprint(message), self.rules, now)
         self._must_be_carried(email)
         return sound, email
+
+    def problems_of(self, value: object) -> Sequence[Problem]:
+        """Return everything that is wrong with what JSON gave and should be a message."""
+        now = self.ports.clock.now()
+        return problems_of(value, now=now, default_from=self.default_from, limits=self.limits)
 
     async def _repeated(self, message: Message, email_id: EmailId) -> Added | None:
         """Return the e-mail of a repeat that would not be accepted any more, since it has expired meanwhile."""

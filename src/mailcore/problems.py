@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from msgspec import ValidationError
-
 from mailcore.errors import Problem
 
 DETAIL_LENGTH = 240
@@ -22,9 +20,6 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # RFC 2047 section 2. A reader would decode it to another text than the author wrote, CR LF included.
 _ENCODED_WORD = re.compile(r"=\?[^?\s]{1,64}\?[bBqQ]\?")
 
-_ECHO_LENGTH = 80  # msgspec repeats a wrong word of an enumeration
-_STEP = re.compile(r"[A-Za-z0-9_]+")
-
 
 class ProblemCode(StrEnum):
     """Why a part of a message is refused. The list only grows."""
@@ -34,6 +29,18 @@ class ProblemCode(StrEnum):
 
     WRONG_TYPE = "wrong_type"
     """A value of another type than the field takes."""
+
+    UNKNOWN_FIELD = "unknown_field"
+    """A field that nothing here has; often a misspelling."""
+
+    INVALID_CHOICE = "invalid_choice"
+    """Not one of the words that the field takes."""
+
+    INVALID_BASE64 = "invalid_base64"
+    """Not base64 with its padding (RFC 4648 section 4)."""
+
+    INVALID_TIME = "invalid_time"
+    """Not a time as RFC 3339 writes it, with its offset."""
 
     TOO_LONG = "too_long"
     """A text has more characters (an address: octets) than the table of limits allows."""
@@ -140,16 +147,6 @@ def body_problem(text: str, pointer: str, limit: int) -> Problem | None:
     if found := _CONTROL_IN_BODY.search(text):
         return problem(pointer, ProblemCode.CONTROL_CHARACTER, f"holds the control character {_named(found)}")
     return _surrogate_problem(text, pointer)
-
-
-def type_problem(error: ValidationError) -> Problem:
-    """Return the problem that msgspec found: it stops at the first value of a wrong type.
-
-    Its path ``$.to[0]`` becomes the pointer ``/to/0``; the key of a mapping is not in the path.
-    """
-    said, _, path = str(error).partition(" - at `")
-    steps = _STEP.findall(path.partition("$")[2])
-    return problem("".join(f"/{step}" for step in steps), ProblemCode.WRONG_TYPE, said[:_ECHO_LENGTH])
 
 
 def _surrogate_problem(text: str, pointer: str) -> Problem | None:

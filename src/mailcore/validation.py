@@ -1,26 +1,27 @@
-"""From what an author wrote to a message that can be sent: all its problems at once, or its normal form.
-
-Also what such a message needs of a provider.
-"""
+"""From what an author wrote to a message that can be sent: all its problems at once, or its normal form."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from msgspec import ValidationError, convert, to_builtins
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from mailcore.addresses import parse, unrepeated
 from mailcore.content import content_problems
 from mailcore.errors import InvalidMessageError, Problem
-from mailcore.message import LIMITS, Address, Addresses, Attachment, Limits, Message, envelope
-from mailcore.problems import ProblemCode, problem, type_problem
-from mailcore.provider import Feature, Needs
+from mailcore.message import LIMITS, Address, Addresses, Limits, Message
+from mailcore.problems import ProblemCode, problem
+from mailcore.shape import MOST, mended, shape_problems
 
 _RECIPIENTS = ("/to", "/cc", "/bcc")
 _MILLISECOND = timedelta(milliseconds=1)
+_HELD = (bytes, datetime)
+_ORDER = {field.encode_name: at for at, field in enumerate(fields(Message))}
+_OF_NAMES = frozenset((ProblemCode.INVALID_NAME, ProblemCode.RESERVED_HEADER))
 
 Parsed = tuple[Address | Problem, ...]
 
@@ -41,10 +42,16 @@ def checked(
         default_from: Stands in for a `from` that was not written.
 
     Raises:
-        InvalidMessageError: With everything that is wrong, in the order of the message's fields; of values of
-            a wrong type with the first alone.
+        InvalidMessageError: With everything that is wrong, in the order of the message's fields.
+        TypeError: A value of a type that no message holds.
     """
-    message = _typed(message)
+    plain = to_builtins(message, builtin_types=(*_HELD, bytearray, memoryview), enc_hook=_plain)
+    try:
+        # A copy that shares nothing that can change. One built by hand may hold `tags="receipt"`, a sequence too.
+        message = convert(plain, Message, builtin_types=_HELD)
+    except ValidationError as error:
+        found = problems_of(plain, now=now, default_from=default_from, limits=limits, held=_HELD)
+        raise InvalidMessageError(found) from error
     sender = _senders(message.from_ if message.from_ is not None else default_from, limits)
     to, cc, bcc = _recipients(message, limits)
     reply_to = _address_list(message.reply_to, "/reply_to", limits)
@@ -55,38 +62,35 @@ def checked(
     return _normal(message, sender, (to, cc, bcc), reply_to)
 
 
-def needs(message: Message) -> Needs:
-    """Return what a checked message needs of a provider.
+def problems_of(
+    value: object,
+    *,
+    now: datetime,
+    default_from: Address | None = None,
+    limits: Limits = LIMITS,
+    held: tuple[type, ...] = (),
+) -> list[Problem]:
+    """Return everything that is wrong with what should be a message: in its shape, and in what could be read of it.
 
-    Raises:
-        TypeError: The message was not checked.
+    Args:
+        value: What JSON gave, or as plain.
+        held: Types beyond JSON's that stand as themselves.
     """
-    who = envelope(message)
-    bodies = _octets(message.text or "", message.html or "")
-    return Needs(
-        bytes=bodies + sum(len(attachment.content) for attachment in message.attachments),
-        recipients=len(who.recipients),
-        features=frozenset(_features(message)),
-        sender_domain=who.sender.domain,
-        headers=frozenset(name.lower() for name in message.headers),
-        metadata_bytes=_octets(*message.metadata, *message.metadata.values()),
-    )
+    found = list(islice(shape_problems(value, Message, held=held), MOST))
+    if all(one.pointer for one in found):  # else it is no object at all
+        sound = convert(mended(value, Message, held=held), Message, builtin_types=held)
+        found += _unmended(sound, {one.pointer for one in found}, now=now, default_from=default_from, limits=limits)
+    return sorted(found, key=lambda one: _ORDER.get(one.pointer.split("/")[1] if one.pointer else "", len(_ORDER)))
 
 
-def _typed(message: Message) -> Message:
-    """Return a copy that holds what the annotations say and shares nothing that can change.
-
-    A message decoded from JSON is well typed; one built by hand may hold `tags="receipt"`, a sequence too.
-
-    Raises:
-        InvalidMessageError: With the first value of a wrong type.
-        TypeError: A value of a type that no message holds.
-    """
-    plain = to_builtins(message, builtin_types=(bytes, bytearray, memoryview, datetime), enc_hook=_plain)
+def _unmended(
+    message: Message, misshapen: AbstractSet[str], *, now: datetime, default_from: Address | None, limits: Limits
+) -> Iterator[Problem]:
+    """Yield what is wrong with the meaning of a mended message, but not with the words that it was mended by."""
     try:
-        return convert(plain, Message, builtin_types=(bytes, datetime))
-    except ValidationError as error:
-        raise InvalidMessageError([type_problem(error)]) from error
+        checked(message, now=now, default_from=default_from, limits=limits)
+    except InvalidMessageError as error:
+        yield from (one for one in error.problems if one.pointer not in misshapen or one.code in _OF_NAMES)
 
 
 def _plain(value: object) -> object:
@@ -127,11 +131,6 @@ def _normal(
     )
 
 
-def _octets(*texts: str) -> int:
-    """Return the size of texts together, in bytes of UTF-8."""
-    return sum(len(text.encode()) for text in texts)
-
-
 def _addresses(parsed: Parsed) -> tuple[Address, ...]:
     """Return what could be parsed."""
     return tuple(one for one in parsed if isinstance(one, Address))
@@ -146,13 +145,13 @@ def _senders(written: str | Address | None, limits: Limits) -> Parsed:
 
 def _recipients(message: Message, limits: Limits) -> tuple[Parsed, Parsed, Parsed]:
     """Return who must get the message, by field; none of them parsed if there are too many."""
-    fields = (_listed(message.to), _listed(message.cc), _listed(message.bcc))
-    count = sum(map(len, fields))
+    written = (_listed(message.to), _listed(message.cc), _listed(message.bcc))
+    count = sum(map(len, written))
     if count == 0:
         return (problem("/to", ProblemCode.REQUIRED, "one of to, cc and bcc must name a recipient"),), (), ()
     if count > limits.recipients:
         detail = f"at most {limits.recipients} recipients in to, cc and bcc together, there are {count}"
-        return (problem(_crossing(fields, limits), ProblemCode.TOO_MANY, detail),), (), ()
+        return (problem(_crossing(written, limits), ProblemCode.TOO_MANY, detail),), (), ()
     return (
         _address_list(message.to, "/to", limits),
         _address_list(message.cc, "/cc", limits),
@@ -160,9 +159,9 @@ def _recipients(message: Message, limits: Limits) -> tuple[Parsed, Parsed, Parse
     )
 
 
-def _crossing(fields: Sequence[Sequence[str | Address]], limits: Limits) -> str:
+def _crossing(written: Sequence[Sequence[str | Address]], limits: Limits) -> str:
     """Return the pointer of the field in which there come to be too many recipients."""
-    counts = accumulate(map(len, fields))
+    counts = accumulate(map(len, written))
     return next(at for at, count in zip(_RECIPIENTS, counts, strict=True) if count > limits.recipients)
 
 
@@ -232,41 +231,3 @@ def _in_utc(at: datetime | None, *, up: bool) -> datetime | None:
         return cut + _MILLISECOND if up and cut < utc else cut
     except OverflowError:
         return None
-
-
-def _features(message: Message) -> Iterator[Feature]:
-    """Yield what a provider must be able to express."""
-    who = envelope(message)
-    everybody = (who.sender, *who.recipients, *who.reply_to)
-    present = {
-        Feature.HEADERS: bool(message.headers),
-        Feature.METADATA: bool(message.metadata),
-        Feature.REPLY_TO: bool(who.reply_to),
-        Feature.REPLY_TO_MANY: len(who.reply_to) > 1,
-        Feature.UNICODE_LOCAL: not all(one.local.isascii() for one in everybody),
-        Feature.WITHOUT_TO: not who.to,
-        Feature.TEXT_ONLY: not message.html,
-    }
-    yield from (feature for feature, there in present.items() if there)
-    yield from _tag_features(message.tags)
-    yield from _attachment_features(message.attachments)
-
-
-def _tag_features(tags: Sequence[str]) -> Iterator[Feature]:
-    """Yield what the tags need."""
-    if tags:
-        yield Feature.TAGS
-    if len(tags) > 1:
-        yield Feature.MANY_TAGS
-    if not all(tag.isascii() for tag in tags):
-        yield Feature.UNICODE_TAGS
-
-
-def _attachment_features(attachments: Sequence[Attachment]) -> Iterator[Feature]:
-    """Yield what the attachments need."""
-    if any(attachment.content_id is None for attachment in attachments):
-        yield Feature.ATTACHMENTS
-    if any(attachment.content_id is not None for attachment in attachments):
-        yield Feature.INLINE
-    if not all(attachment.filename.isascii() for attachment in attachments):
-        yield Feature.UNICODE_FILENAME

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from mailcore.addresses import formatted, mailbox, wire
 from mailcore.errors import InvalidMessageError, Problem
 from mailcore.message import Address, Attachment, Message, envelope
+from mailcore.needs import needs
 from mailcore.problems import DETAIL_LENGTH, ProblemCode
 from mailcore.provider import Feature
 from mailcore.testing.strategies import hostile_messages, messages
-from mailcore.validation import checked, needs
+from mailcore.validation import checked
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

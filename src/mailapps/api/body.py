@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -15,10 +16,13 @@ from litestar.types import Empty
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import header
 from mailapps.api.problems import ApiCode, RefusedError, invalid
-from mailapps.api.shape import MOST, depth, shape_problems
-from mailcore.message import LIMITS
+from mailcore.errors import Problem
+from mailcore.message import LIMITS, Message
+from mailcore.shape import MOST, Json, shape_problems
 
 ApiRequest = Request[Any, Any, Any]
+
+Look = Callable[[Json], Sequence[Problem]]
 
 _JSON = b"application/json"
 
@@ -50,7 +54,9 @@ class JsonRequest(Request[Any, Any, Any]):
             RefusedError: It is not JSON, or not such a value; names everything that is wrong.
         """
         field = self.route_handler.parsed_data_field
-        return decoded(await self.body(), field.annotation if field else object)
+        kind = field.annotation if field else object
+        look = self.app.state["mailer"].problems_of if kind is Message else partial(_shape, kind=kind)
+        return decoded(await self.body(), kind, look)
 
 
 def _check_head(content_type: bytes, content_encoding: bytes) -> None:
@@ -63,8 +69,11 @@ def _check_head(content_type: bytes, content_encoding: bytes) -> None:
         raise RefusedError(ApiCode.UNSUPPORTED_ENCODING, detail, headers={"Accept-Encoding": "identity"})
 
 
-def decoded(body: bytes, kind: object) -> object:
+def decoded(body: bytes, kind: object, look: Look) -> object:
     """Return the value of a kind that JSON says.
+
+    Args:
+        look: Finds everything that is wrong with a value that is not of the kind.
 
     Raises:
         RefusedError: It is not JSON, or not of the kind; names everything that is wrong.
@@ -72,7 +81,7 @@ def decoded(body: bytes, kind: object) -> object:
     try:
         return _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
-        raise _misshapen(body, kind, str(error)) from error
+        raise _misshapen(body, look, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
 
@@ -83,7 +92,7 @@ def _decoder(kind: object) -> msgspec.json.Decoder[object]:
     return msgspec.json.Decoder(kind)
 
 
-def _misshapen(body: bytes, kind: object, said: str) -> RefusedError:
+def _misshapen(body: bytes, look: Look, said: str) -> RefusedError:
     """Return the refusal of JSON that is not of the kind."""
     try:
         value = msgspec.json.decode(body)
@@ -91,8 +100,26 @@ def _misshapen(body: bytes, kind: object, said: str) -> RefusedError:
         return _malformed(error)
     if depth(value) > LIMITS.json_depth:
         return _malformed(RecursionError())
-    found = tuple(islice(shape_problems(value, kind), MOST))
+    found = look(value)
     return invalid(found) if found else RefusedError(ApiCode.MALFORMED_JSON, said.partition(" - at `")[0][:64])
+
+
+def _shape(value: Json, *, kind: object) -> Sequence[Problem]:
+    """Return what keeps a value from being of a kind."""
+    return tuple(islice(shape_problems(value, kind), MOST))
+
+
+def depth(value: Json) -> int:
+    """Return how deep lists and objects are nested in a decoded value, without recursion."""
+    deepest, level = 0, _inside([value])
+    while level:
+        deepest, level = deepest + 1, [one for collection in level for one in _inside(collection)]
+    return deepest
+
+
+def _inside(value: dict[str, Json] | list[Json]) -> list[dict[str, Json] | list[Json]]:
+    """Return the lists and objects that stand directly in one."""
+    return [one for one in (value.values() if isinstance(value, dict) else value) if isinstance(one, dict | list)]
 
 
 def _malformed(error: Exception) -> RefusedError:

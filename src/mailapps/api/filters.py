@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 from msgspec import Meta, Struct, convert, field
 
 from mailapps.api.problems import ShapeCode, invalid
-from mailapps.api.shape import MOST, Json, shape_problems
 from mailcore.addresses import parse
 from mailcore.errors import Problem
 from mailcore.lifecycle import Reason, Status
 from mailcore.message import Lane
 from mailcore.ports import Query
 from mailcore.problems import ProblemCode, below
+from mailcore.shape import MOST, Json, shape_problems
 
 Aware = Annotated[datetime, Meta(tz=True)]
 Word = Annotated[str, Meta(max_length=998)]

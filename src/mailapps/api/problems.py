@@ -38,18 +38,6 @@ class ApiCode(StrEnum):
 class ShapeCode(StrEnum):
     """Why a part of a request is refused before its meaning is looked at; beside mailcore's own ProblemCode."""
 
-    UNKNOWN_FIELD = "unknown_field"
-    """A field that nothing here has; often a misspelling."""
-
-    INVALID_CHOICE = "invalid_choice"
-    """Not one of the words that the field takes."""
-
-    INVALID_BASE64 = "invalid_base64"
-    """Not base64 with its padding (RFC 4648 section 4)."""
-
-    INVALID_TIME = "invalid_time"
-    """Not a time as RFC 3339 writes it, with its offset."""
-
     INVALID_CURSOR = "invalid_cursor"
     """Not a `next_cursor` of this list."""
 

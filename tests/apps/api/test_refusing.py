@@ -39,9 +39,11 @@ async def test_every_wrong_field_is_told_at_once(api: httpx.AsyncClient) -> None
 
     assert answer.status_code == 400
     assert pointers(answer) == [
+        ("/from", "required"),
         ("/to/0", "wrong_type"),
         ("/to/1/nome", "unknown_field"),
         ("/subject", "wrong_type"),
+        ("/text", "required"),
         ("/attachments/0/content", "invalid_base64"),
         ("/attachments/1/filename", "required"),
         ("/headers/X-A", "wrong_type"),
@@ -111,7 +113,7 @@ async def test_what_is_no_json_is_malformed(api: httpx.AsyncClient, body: bytes)
 def test_a_decoder_that_runs_out_of_stack_is_malformed_json() -> None:
     """Whatever a route takes, the decoder's RecursionError is a refusal."""
     with pytest.raises(RefusedError) as refused:
-        decoded(b"[" * 100_000, list)
+        decoded(b"[" * 100_000, list, lambda _: ())
 
     assert refused.value.code is ApiCode.MALFORMED_JSON
 
