@@ -193,6 +193,25 @@ def test_a_dead_letter_is_listed_counted_and_queued_again(mailcore: Mailcore, se
     assert refused.startswith(f"{email_id}: ")
 
 
+def test_all_dead_letters_are_queued_again_only_if_asked_for(mailcore: Mailcore, service: Service) -> None:
+    """`redrive` alone is refused, `redrive --all` queues every one, and says kindly when there is none."""
+    break_down(service, {"action": {"kind": "status", "status": 400}, "match": {"subject": "Poison"}})
+    poison = ("--to", "ann@example.com", "--from", "shop@shop.example", "--subject", "Poison", "--text", "x")
+    mailcore("send", *poison, "--wait", "20")
+    break_down(service)
+
+    alone, _, why = mailcore("redrive")
+    counted = mailcore("redrive", "--dry-run")
+    queued = mailcore("redrive", "--all")
+    none = mailcore("redrive", "--all", "--tag", "nobody-has-this")
+
+    assert (alone, "say --all" in why) == (Exit.USAGE, True)
+    assert (counted[0], queued[0]) == (Exit.OK, Exit.OK)
+    assert counted[1].startswith("would be queued again: ")
+    assert queued[1].startswith("queued again: ")
+    assert none == (Exit.OK, "nothing to queue again: there is no such dead letter\n", "")
+
+
 def test_a_held_email_is_settled_by_a_person(mailcore: Mailcore, service: Service) -> None:
     """`show` warns of what may have been sent; `resolve --as` settles it with a note in its story."""
     break_down(service, {"action": {"kind": "reset", "accept": True}, "match": {"subject": "Perhaps"}})

@@ -9,15 +9,11 @@ from typing import Annotated, Final
 from litestar import post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
-from msgspec.structs import asdict
 
 from mailapps.api.body import ApiRequest
-from mailapps.api.filters import LONGEST, Filters, query_for
-from mailapps.api.problems import invalid
+from mailapps.api.filters import LONGEST, Filters, must_filter, query_for
 from mailapps.api.reach import NotDone, attempted, mailer_of, parts, patience
-from mailcore.errors import Problem
 from mailcore.lifecycle import SETTLED, Email, Status
-from mailcore.problems import ProblemCode
 
 OPEN: Final = tuple(status for status in Status if status not in SETTLED)
 
@@ -57,7 +53,7 @@ class Cancelled(Struct, frozen=True, kw_only=True):
 @post("/emails/cancel", status_code=200)
 async def cancel_many(request: ApiRequest, data: JSONBody[Cancel]) -> Cancelled:
     """Withdraw the e-mails that the filters find; those that are settled by then are left alone."""
-    _must_filter(data)
+    must_filter(data, "created_before finds everything up to a time")
     matched, left, done, came_to, errors = 0, data.limit, list[Email](), list[Email](), list[NotDone]()
     for status in OPEN if data.status is None else (data.status,) if data.status in OPEN else ():
         query = query_for(data, place="/", status=status)
@@ -83,18 +79,6 @@ def _told(matched: int, done: Sequence[Email], came_to: Sequence[Email], errors:
         possibly_sent=sum(email.possibly_sent for email in came_to),
         errors=tuple(errors),
     )
-
-
-def _must_filter(asked: Cancel) -> None:
-    """Refuse to withdraw everything for want of a filter.
-
-    Raises:
-        RefusedError: None is given.
-    """
-    given = {name: value for name, value in asdict(asked).items() if name not in {"dry_run", "limit"}}
-    if all(value is None or value == {} for value in given.values()):
-        detail = "give at least one filter; created_before finds everything up to a time"
-        raise invalid([Problem("", ProblemCode.REQUIRED, detail)])
 
 
 ROUTES: Final = (cancel_many,)

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from mailapps.api.body import ApiRequest
-from mailapps.api.filters import DeadLetterListing, Redrive, from_query_string, query_for
+from mailapps.api.filters import DeadLetterListing, Redrive, from_query_string, must_filter, query_for
 from mailapps.api.reach import NotDone, attempted, known, listed, mailer_of, parts, patience
 from mailapps.api.views import EmailList, EmailView, view
 from mailcore.lifecycle import Status
@@ -49,6 +49,8 @@ async def redrive_one(request: ApiRequest, email_id: FromPath[str]) -> EmailView
 @post("/dead-letters/redrive", status_code=200)
 async def redrive_many(request: ApiRequest, data: JSONBody[Redrive]) -> Redriven:
     """Queue the dead letters again that the filters find; those that a former request queued are none any more."""
+    if not data.all_:
+        must_filter(data, 'or say "all": true, to queue every dead letter again')
     mailer, query = mailer_of(request), query_for(data, place="/", status=Status.FAILED)
     async with asyncio.timeout(patience(request)):
         matched = await mailer.count(query)

@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from msgspec import Meta, Struct, convert, field
+from msgspec.structs import asdict
 
 from mailapps.api.problems import ShapeCode, invalid
 from mailcore.addresses import parse
@@ -72,14 +73,16 @@ class Listing(DeadLetterListing, frozen=True, kw_only=True, forbid_unknown_field
     status: Status | None = None
 
 
-class Redrive(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters to queue again.
+class Redrive(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"all_": "all"}):
+    """Which dead letters to queue again; at least one filter must be given, or `all` be true.
 
     Attributes:
+        all_: All that the other filters find; without any, all that there are.
         dry_run: Only count them.
         limit: How many at most, the newest first; ask again for the rest.
     """
 
+    all_: bool = False
     dry_run: bool = False
     limit: Annotated[int, Meta(ge=1, le=LONGEST)] = LONGEST
 
@@ -126,6 +129,20 @@ def query_for(filters: Filters, *, place: str, status: Status | None = None) -> 
         created_after=filters.created_after and filters.created_after.astimezone(UTC),
         created_before=filters.created_before and filters.created_before.astimezone(UTC),
     )
+
+
+def must_filter(asked: Filters, otherwise: str) -> None:
+    """Refuse to do something to every e-mail for want of a filter.
+
+    Args:
+        otherwise: What else the caller may say.
+
+    Raises:
+        RefusedError: None is given.
+    """
+    given = {name: value for name, value in asdict(asked).items() if name not in {"all_", "dry_run", "limit"}}
+    if all(value is None or value == {} for value in given.values()):
+        raise invalid([Problem("", ProblemCode.REQUIRED, f"give at least one filter; {otherwise}")])
 
 
 def _gathered(pairs: list[tuple[str, str]]) -> tuple[dict[str, Json], list[Problem]]:

@@ -72,7 +72,7 @@ def redrive(
 
     Args:
         ids: The e-mails' ids.
-        every: All dead letters, if no filter is given.
+        every: All dead letters that there are; with filters, all that they find.
         dry_run: Only count what the filters find.
     """
     reach, wanted = reach or Reach(), query(filters or Filters())
@@ -82,7 +82,7 @@ def redrive(
     if not wanted and not every and not dry_run:
         raise UsageError("redrive: name e-mails, give a filter such as --reason gave_up, or say --all")
     with Service(reach) as service:
-        done = service.post("/api/dead-letters/redrive", {**_as_body(wanted), "dry_run": dry_run})
+        done = service.post("/api/dead-letters/redrive", {**_as_body(wanted), "all": not wanted, "dry_run": dry_run})
     return _redriven(done, reach, dry_run=dry_run)
 
 
@@ -106,6 +106,8 @@ def _redriven(done: Json, reach: Reach, *, dry_run: bool) -> int:
     """Print what came of a redrive by filters."""
     if reach.json:
         print_json(done)
+    elif not done["matched"]:
+        console().print("nothing to queue again: there is no such dead letter")
     else:
         verb = (
             f"would be queued again: {done['matched']}"

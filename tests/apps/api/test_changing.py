@@ -167,7 +167,7 @@ async def test_what_may_reach_somebody_twice_is_counted(world: World, api: httpx
     await api.post(f"/api/emails/{email_id}/resolve", json={"as": "failed"})
     await world.failed(api)
 
-    answer = (await api.post("/api/dead-letters/redrive", json={"dry_run": True})).json()
+    answer = (await api.post("/api/dead-letters/redrive", json={"all": True, "dry_run": True})).json()
 
     assert (answer["matched"], answer["possibly_sent"]) == (2, 1)
 
@@ -176,7 +176,7 @@ async def test_a_redrive_goes_no_further_than_asked(world: World, api: httpx.Asy
     """With a limit the newest come first, and `matched` tells that there are more."""
     ids = [await world.failed(api) for _ in range(3)]
 
-    answer = (await api.post("/api/dead-letters/redrive", json={"limit": 2})).json()
+    answer = (await api.post("/api/dead-letters/redrive", json={"all": True, "limit": 2})).json()
 
     assert (answer["matched"], answer["redriven"]) == (3, 2)
     assert world.store.emails[ids[0]].status == "failed"
@@ -187,7 +187,7 @@ async def test_a_redrive_goes_part_by_part(world: World, api: httpx.AsyncClient)
     for _ in range(PART + 1):
         await world.failed(api)
 
-    answer = (await api.post("/api/dead-letters/redrive", json={})).json()
+    answer = (await api.post("/api/dead-letters/redrive", json={"all": True})).json()
 
     assert (answer["matched"], answer["redriven"], answer["errors"]) == (PART + 1, PART + 1, [])
     assert {email.redrives for email in world.store.emails.values()} == {1}
@@ -198,11 +198,35 @@ async def test_a_redrive_tells_what_it_could_not_do(world: World, api: httpx.Asy
     ids = [await world.failed(api) for _ in range(3)]
     world.store.lose_answers = 1
 
-    answer = (await api.post("/api/dead-letters/redrive", json={})).json()
+    answer = (await api.post("/api/dead-letters/redrive", json={"all": True})).json()
 
     assert (answer["matched"], answer["redriven"]) == (3, 2)
     assert [one["code"] for one in answer["errors"]] == ["store_unavailable"]
     assert answer["errors"][0]["id"] in ids
+
+
+@pytest.mark.parametrize("body", [{}, {"all": False}, {"dry_run": True}, {"limit": 3}, {"metadata": {}}, {"tag": None}])
+async def test_all_dead_letters_are_redriven_only_if_asked_for(
+    world: World, api: httpx.AsyncClient, body: dict[str, object]
+) -> None:
+    """A body that lost its filters must not queue everything again; it is told what to say."""
+    email_id = await world.failed(api)
+
+    answer = await api.post("/api/dead-letters/redrive", json=body)
+
+    assert (answer.status_code, pointers(answer)) == (400, [("", "required")])
+    assert '"all": true' in answer.json()["errors"][0]["detail"]
+    assert world.store.emails[email_id].status == "failed"
+
+
+async def test_all_and_a_filter_are_all_that_it_finds(world: World, api: httpx.AsyncClient) -> None:
+    """`all` widens no filter."""
+    for tag in ("a", "b"):
+        await world.failed(api, tags=[tag])
+
+    answer = await api.post("/api/dead-letters/redrive", json={"all": True, "tag": "a"})
+
+    assert (answer.json()["matched"], answer.json()["redriven"]) == (1, 1)
 
 
 @pytest.mark.parametrize(
