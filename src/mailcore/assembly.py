@@ -141,8 +141,9 @@ def found(group: str, name: str) -> object:
     try:
         return offered[name].load()
     except ImportError as error:
+        extra = name.partition("+")[0]  # mongodb+srv
         message = (
-            f"'{name}' needs a library that is not installed ({error.name}): pip install 'mailcore-engine[{name}]'"
+            f"'{name}' needs a library that is not installed ({error.name}): pip install 'mailcore-engine[{extra}]'"
         )
         raise SettingsError(message) from error
 
