@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from mailapps.settings import Place, Settings, Table, is_loopback, place
+from mailapps.settings import Place, Settings, Table, is_loopback, place, shown
 from mailcore.assembly import author
 from mailcore.errors import SettingsError
 from mailcore.secret import Secret
@@ -28,14 +29,27 @@ KNOWN_KEYS: Final = (
     "password",
     "letmein",
     "mailcore",
+    "admin",
+    "key",
+    "1234567890",
+    "0123456789",
     "12345",
 )
-"""Beginnings and repeats of keys that anybody tries first."""
+"""What keys are made of that anybody tries first: a key is refused that is nothing but these, joined or repeated."""
 
 STORES: Final = frozenset({"sqlite", "mongodb", "mongodb+srv"})
 QUEUES: Final = frozenset({"memory", "redis", "rediss"})
+SHOWN: Final = 80
+"""So much of a wrong value is repeated."""
+
+_STORES_SAID: Final = (
+    '"sqlite:///mailcore.db" (comes with mailcore-engine[embedded]) or '
+    "\"mongodb://127.0.0.1:27017/mailcore\" (needs: pip install 'mailcore-engine[mongo]')"
+)
+_QUEUES_SAID: Final = '"memory://" or "redis://127.0.0.1:6379/0" (needs: pip install \'mailcore-engine[redis]\')'
 
 _PORTS: Final = {"http": 80, "https": 443}
+_KNOWN: Final = re.compile(rf"(?:(?:{'|'.join(KNOWN_KEYS)})[-_. ]*)+")
 _PRETENDERS: Final = frozenset({"emulator", "console"})
 
 Rule = Callable[[Settings], Iterator[str]]
@@ -90,17 +104,22 @@ def _places(settings: Settings) -> Iterator[str]:
 def _pair(settings: Settings) -> Iterator[str]:
     """Store and queue go together."""
     store, queue = (url.partition(":")[0] for url in (settings.store, settings.queue))
-    for key, scheme, known, such in (
-        ("store", store, STORES, '"sqlite:///mailcore.db" or "mongodb://127.0.0.1:27017/mailcore"'),
-        ("queue", queue, QUEUES, '"memory://" or "redis://127.0.0.1:6379/0"'),
+    for key, url, known, such in (
+        ("store", settings.store, STORES, _STORES_SAID),
+        ("queue", settings.queue, QUEUES, _QUEUES_SAID),
     ):
-        if scheme not in known:
-            yield f'{key}: expected a URL such as {such}, got one of "{scheme[:40]}"'
+        if url.partition(":")[0] not in known:
+            yield f"{key}: there is no {key} for {_given(url)}; it may be {such}"
     if store == "sqlite" and queue in QUEUES - {"memory"}:
         yield (
             'queue: with SQLite it is "memory://", since its workers look into the file themselves; '
             "Redis goes with a store that several machines can reach, mongodb://…"
         )
+
+
+def _given(url: str) -> str:
+    """Return a URL as an error may repeat it: its options may be secret as well as who logs in."""
+    return f'"{shown(url).partition("?")[0][:SHOWN]}"' if "://" in url else "a text without a scheme"
 
 
 def _author(settings: Settings) -> Iterator[str]:
@@ -132,7 +151,7 @@ def _key(settings: Settings) -> Iterator[str]:
     if settings.admin_key is None:
         return
     text = settings.admin_key.reveal().lower()
-    if any(known in text for known in KNOWN_KEYS):
+    if _KNOWN.fullmatch(text):
         yield "admin_key: this is a known default; make one by: openssl rand -base64 32"
     elif len(text) < SHORTEST_KEY:
         yield f"admin_key: must have at least {SHORTEST_KEY} characters; make one by: openssl rand -base64 32"

@@ -10,6 +10,7 @@ import pytest
 
 from mailapps.container import provider_problems
 from mailapps.settings import Settings, shown
+from mailapps.settings_rules import KNOWN_KEYS
 from mailapps.settings_sources import load, where
 from mailcore.errors import SettingsError
 from mailcore.secret import Secret
@@ -149,13 +150,22 @@ WRONG = [
     (
         'store = "postgres://db"',
         (
-            'store: expected a URL such as "sqlite:///mailcore.db" or "mongodb://127.0.0.1:27017/mailcore", '
-            'got one of "postgres"'
+            'store: there is no store for "postgres://db"; it may be "sqlite:///mailcore.db" '
+            '(comes with mailcore-engine[embedded]) or "mongodb://127.0.0.1:27017/mailcore" '
+            "(needs: pip install 'mailcore-engine[mongo]')"
         ),
     ),
     (
-        'queue = "amqp://r/0"',
-        'queue: expected a URL such as "memory://" or "redis://127.0.0.1:6379/0", got one of "amqp"',
+        'store = "postgres://shop:hunter2@db:5432/mail?sslkey=hunter2"',
+        'store: there is no store for "postgres://db:5432/mail"; ',
+    ),
+    ('store = "shop.db"', "store: there is no store for a text without a scheme; "),
+    (
+        'queue = "amqp://guest:hunter2@r/0"',
+        (
+            'queue: there is no queue for "amqp://r/0"; it may be "memory://" or "redis://127.0.0.1:6379/0" '
+            "(needs: pip install 'mailcore-engine[redis]')"
+        ),
     ),
     (
         'retention.record = "30d"',
@@ -302,12 +312,22 @@ def test_off_loopback_an_emulator_is_refused_even_beside_a_real_provider(write: 
     ]
 
 
-@pytest.mark.parametrize("key", ["changeme", "mc_live_changeme_0123456789abcdef", "MAILCORE-0123456789-abcdefghijkl"])
+@pytest.mark.parametrize(
+    "key", ["changeme", "Change-Me", "changeme-changeme-changeme", "MAILCORE-admin-key-0123456789", "12345" * 6]
+)
 def test_a_known_default_key_is_refused(write: Write, key: str) -> None:
-    """A key that stands in everybody's examples keeps nobody out."""
+    """A key that is nothing but what everybody tries first keeps nobody out."""
     assert problems(write(ONE), {"MAILCORE_ADMIN_KEY": key}) == [
         "admin_key: this is a known default; make one by: openssl rand -base64 32 (set by MAILCORE_ADMIN_KEY)"
     ]
+
+
+@pytest.mark.parametrize("word", KNOWN_KEYS)
+def test_a_key_may_hold_a_word_of_a_known_one(write: Write, word: str) -> None:
+    """A key that was drawn is not refused for the letters that came up."""
+    settings = load(write(ONE), {"MAILCORE_ADMIN_KEY": f"p{word}7Fq2mZ9xLr4Tb8WnQc5Jh"}, provider_problems)
+
+    assert settings.admin_key is not None
 
 
 def test_a_short_key_is_refused(write: Write) -> None:
