@@ -102,6 +102,24 @@ def test_a_failover_is_told_in_order_with_the_reason_of_every_choice() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "twice", "said"),
+    [
+        ("held", False, "may have been sent already"),
+        ("failed", False, "may have been sent already"),
+        ("sent", False, ""),
+        ("sent", True, "may have been sent twice"),
+    ],
+)
+def test_what_is_settled_as_sent_is_in_doubt_no_more(status: str, twice: bool, said: str) -> None:
+    """Once somebody found out that it was sent, nobody is told that it may have been."""
+    story = email(history=[], status=status, reason="resolved", possibly_sent=True, possible_duplicate=twice)
+
+    told = [line for line in shown(story) if "may have been" in line]
+
+    assert [line.strip().partition(":")[0] for line in told] == ([said] if said else [])
+
+
 def test_what_an_email_waits_for_is_said() -> None:
     """Due, held, scheduled, expiring, and the providers that it waits for."""
     story = email(

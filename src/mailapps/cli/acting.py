@@ -9,7 +9,7 @@ from urllib.parse import quote
 from cyclopts import Parameter
 
 from mailapps.cli.client import Json, RefusedError, Service
-from mailapps.cli.exits import Exit, UsageError, plain
+from mailapps.cli.exits import UsageError, exit_of, plain
 from mailapps.cli.options import Filters, Reach, query
 from mailapps.cli.printing import console, print_json
 
@@ -117,7 +117,7 @@ def _redriven(done: Json, reach: Reach, *, dry_run: bool) -> int:
         console().print(f"{verb}; of them possibly sent before: {done['possibly_sent']}")
         for one in done["errors"]:
             console().print(f"{one['id']}: {plain(one['detail'])}")
-    return Exit.FAILED if done["errors"] else Exit.OK
+    return exit_of(done["redriven"], len(done["errors"]))
 
 
 def _cancelled(done: Json, reach: Reach, *, dry_run: bool) -> int:
@@ -133,7 +133,7 @@ def _cancelled(done: Json, reach: Reach, *, dry_run: bool) -> int:
         console().print(f"{verb}; of them possibly sent before: {done['possibly_sent']}")
         for one in done["errors"]:
             console().print(f"{one['id']}: {plain(one['detail'])}")
-    return Exit.FAILED if done["errors"] else Exit.OK
+    return exit_of(done["cancelled"] + done["requested"], len(done["errors"]))
 
 
 def _each(ids: tuple[str, ...], act: Callable[[Service, str], Json], reach: Reach) -> int:
@@ -148,7 +148,7 @@ def _each(ids: tuple[str, ...], act: Callable[[Service, str], Json], reach: Reac
             except RefusedError as error:
                 failed += 1
                 console().print(plain(f"{one}: {error}"), style="red")
-    return Exit.FAILED if failed else Exit.OK
+    return exit_of(len(ids) - failed, failed)
 
 
 def _told(email: Json, reach: Reach) -> None:

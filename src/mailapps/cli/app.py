@@ -52,7 +52,8 @@ def registry(asked: str = "") -> App:
     app = App(
         name="mailcore",
         help="An e-mail sending engine: it keeps every message until one of several providers has taken it.",
-        help_epilogue="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 the service is not reachable.",
+        help_epilogue="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 the service is not reachable, "
+        "4 some of it done and some failed.",
         version=lambda: version("mailcore-engine"),
         help_format="markdown",
         default_parameter=Parameter(show_default=lambda value: value or None),  # "[default: ()]" helps nobody

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
+from msgspec import Struct
 
-from mailapps.cli.client import TIMEOUT_S, UNAUTHORIZED, RefusedError, address_of, answer_of, unreachable
+from mailapps.cli.client import (
+    TIMEOUT_S,
+    UNAUTHORIZED,
+    Json,
+    RefusedError,
+    address_of,
+    answer_of,
+    problem_of,
+    unreachable,
+)
 from mailapps.cli.exits import CommandError
 from mailapps.cli.letters import BadLine, Letter
 from mailapps.cli.options import Reach
@@ -20,8 +30,21 @@ AT_ONCE: Final = 8
 TRIES: Final = 4
 PAUSE_S: Final = 0.5
 
-Tell = Callable[[str], None]
 Step = Callable[[], None]
+
+
+class Failure(Struct, frozen=True):
+    """A line that is no e-mail.
+
+    Attributes:
+        line: Where it begins, counted from 1.
+        key: Its idempotency key; empty if the line could not be read.
+        problems: Everything that is wrong with it: pointer, code, detail.
+    """
+
+    line: int
+    key: str
+    problems: Sequence[Json]
 
 
 @dataclass
@@ -31,41 +54,39 @@ class Tally:
     Attributes:
         accepted: Messages that are e-mails now, and were not before.
         repeated: Messages that were e-mails already: an earlier run, or an equal line, brought them.
-        failed: Lines that were refused.
         ids: The e-mails' ids by line.
+        failures: Lines that were refused.
     """
 
     accepted: int = 0
     repeated: int = 0
-    failed: int = 0
     ids: dict[int, str] = field(default_factory=dict[int, str])
+    failures: list[Failure] = field(default_factory=list[Failure])
+
+    @property
+    def done(self) -> int:
+        """Lines that are e-mails."""
+        return self.accepted + self.repeated
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Whom to tell.
+async def send_all(letters: Iterator[Letter | BadLine], reach: Reach, tally: Tally, step: Step) -> None:
+    """Submit every message of a file.
 
-    Attributes:
-        wrong: Is told of each line that failed.
+    Args:
+        letters: The file's lines.
+        reach: Where the service is.
+        tally: Gets what came of them, also if this does not come to its end.
         step: Is called after each line.
-    """
-
-    wrong: Tell
-    step: Step
-
-
-async def send_all(letters: Iterator[Letter | BadLine], reach: Reach, progress: Progress) -> Tally:
-    """Submit every message of a file and return what came of them.
 
     Raises:
         UnreachableError: The service went away; what was accepted is not sent twice by another run.
     """
-    tally = Tally()
     url, headers = address_of(reach)
 
     async def crew(client: httpx.AsyncClient) -> None:
         for letter in letters:  # shared: whoever is free takes the next
-            await _one(client, letter, tally, progress)
+            await _one(client, letter, tally)
+            step()
 
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False) as client:
         try:
@@ -74,31 +95,24 @@ async def send_all(letters: Iterator[Letter | BadLine], reach: Reach, progress: 
                     group.create_task(crew(client))
         except* CommandError as errors:
             raise errors.exceptions[0] from None
-    return tally
 
 
-async def _one(client: httpx.AsyncClient, letter: Letter | BadLine, tally: Tally, progress: Progress) -> None:
+async def _one(client: httpx.AsyncClient, letter: Letter | BadLine, tally: Tally) -> None:
     """Submit one message, and write down what came of it."""
-    problem = letter.problem if isinstance(letter, BadLine) else await _submitted(client, letter, tally)
-    if problem:
-        tally.failed += 1
-        progress.wrong(f"line {letter.line}: {'; '.join(problem.splitlines())}")
-    progress.step()
-
-
-async def _submitted(client: httpx.AsyncClient, letter: Letter, tally: Tally) -> str:
-    """Submit one message; return why it was refused, or nothing."""
+    if isinstance(letter, BadLine):
+        tally.failures.append(Failure(letter.line, "", (problem_of(letter.problem, "unreadable"),)))
+        return
     try:
         answer = await _accepted(client, letter)
     except RefusedError as error:
         if error.status == UNAUTHORIZED:
             raise
-        return str(error)
+        tally.failures.append(Failure(letter.line, letter.key, error.problems))
+        return
     repeated = answer.headers.get("idempotency-replayed") == "true"
     tally.repeated += repeated
     tally.accepted += not repeated
     tally.ids[letter.line] = answer.json()["id"]
-    return ""
 
 
 async def _accepted(client: httpx.AsyncClient, letter: Letter) -> httpx.Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 import httpx
@@ -21,18 +21,25 @@ _REFUSED: Final = 400
 Json = dict[str, Any]
 
 
+def problem_of(detail: str, code: str = "") -> Json:
+    """Return what is wrong with a whole as the API says what is wrong with its parts."""
+    return {"pointer": "", "code": code, "detail": detail}
+
+
 class RefusedError(CommandError):
     """The service answered, and the answer is no.
 
     Attributes:
         status: Of HTTP.
+        problems: Every part that is wrong, or the one reason: pointer, code, detail.
         retryable: The same request may succeed later.
     """
 
-    def __init__(self, text: str, status: int, *, retryable: bool = False) -> None:
+    def __init__(self, text: str, status: int, *, problems: Sequence[Json] = (), retryable: bool = False) -> None:
         """Keep the text, a line for each part that is wrong."""
         super().__init__(text)
         self.status = status
+        self.problems = tuple(problems) or (problem_of(text),)
         self.retryable = retryable
 
 
@@ -132,9 +139,15 @@ def _refusal(status: int, problem: Json) -> RefusedError:
     """Return an answer that refuses as an error."""
     if status == UNAUTHORIZED:
         return RefusedError("the service asks for its key: set MAILCORE_ADMIN_KEY, or give --key", status)
-    parts = [f"{one.get('pointer')}: {one.get('detail')}" for one in problem.get("errors", [])]
-    text = "\n".join(parts) or str(problem.get("detail") or problem.get("title"))
-    return RefusedError(text, status, retryable=bool(problem.get("retryable")))
+    whole = problem_of(str(problem.get("detail") or problem.get("title")), str(problem.get("code", "")))
+    problems: list[Json] = problem.get("errors") or [whole]
+    text = "\n".join(said_of(one) for one in problems)
+    return RefusedError(text, status, problems=problems, retryable=bool(problem.get("retryable")))
+
+
+def said_of(problem: Json) -> str:
+    """Return a problem in one line: where it is, if it is about a part, and what is wrong."""
+    return ": ".join(str(problem[key]) for key in ("pointer", "detail") if problem.get(key))
 
 
 def unreachable(url: str, error: httpx.TransportError) -> UnreachableError:

@@ -17,6 +17,14 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     UNREACHABLE = 3
+    PARTLY = 4
+
+
+def exit_of(done: int, failed: int) -> Exit:
+    """Return how a command ends of whose parts so many were done and so many were not."""
+    if not failed:
+        return Exit.OK
+    return Exit.PARTLY if done else Exit.FAILED
 
 
 class CommandError(Exception):

@@ -101,7 +101,7 @@ def from_csv(lines: Iterable[str], name: str) -> Iterator[Letter | BadLine]:
         try:
             record = next(reader, None)
         except csv.Error as error:
-            yield BadLine(line, f"is no CSV: {error}")
+            yield BadLine(line, f"is no CSV: {error}; the lines after it were not read")
             return
         if record is None:
             return

@@ -13,19 +13,21 @@ from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
 from cyclopts import Group, Parameter
+from msgspec import to_builtins
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from mailapps.cli.bulk import Progress, Tally, send_all
-from mailapps.cli.client import Json, Service
-from mailapps.cli.exits import Exit, UsageError, plain
+from mailapps.cli.bulk import Step, Tally, send_all
+from mailapps.cli.client import Json, Service, said_of
+from mailapps.cli.exits import Exit, UsageError, exit_of, plain
 from mailapps.cli.letters import letters_of
 from mailapps.cli.options import Reach
-from mailapps.cli.printing import console, print_json
+from mailapps.cli.printing import Column, console, print_json, table_of
 
 _MESSAGE = Group("The message")
-_UNLIKE: Final = {"from_": "from", "at": "scheduled_at", "expires": "expires_at", "tag": "tags"}
+_UNLIKE: Final = {"from_": "from", "tag": "tags"}
+_FAILURES: Final = (Column("line"), Column("key", least=110), Column("what is wrong"))
 Many = Annotated[tuple[str, ...], Parameter(negative="")]
 
 
@@ -73,10 +75,10 @@ class Written:
     lane: str | None = None
     """urgent, transactional (the default) or bulk."""
 
-    at: str | None = None
+    scheduled_at: Annotated[str | None, Parameter(name=("--scheduled-at", "--at"))] = None
     """Not before this time, such as 2026-12-01T08:00:00Z."""
 
-    expires: str | None = None
+    expires_at: Annotated[str | None, Parameter(name=("--expires-at", "--expires"))] = None
     """Not after this time: it fails instead."""
 
     on_unknown: str | None = None
@@ -184,31 +186,39 @@ def _attachment(path: Path) -> dict[str, str]:
 
 
 def _send_file(path: Path, reach: Reach) -> int:
-    """Submit every message of a file, and say what came of them."""
-    total = sum(1 for _ in letters_of(path))
-    with _progress(total) as progress:
-        tally = asyncio.run(send_all(letters_of(path), reach, progress))
+    """Submit every message of a file, and say what came of them, however it ends."""
+    total, tally = sum(1 for _ in letters_of(path)), Tally()
+    try:
+        with _progress(total) as step:
+            asyncio.run(send_all(letters_of(path), reach, tally, step))
+    except BaseException:
+        if tally.done or tally.failures:
+            _told(tally, reach)
+        raise
     _told(tally, reach)
-    return Exit.FAILED if tally.failed else Exit.OK
+    return exit_of(tally.done, len(tally.failures))
 
 
 @contextmanager
-def _progress(total: int) -> Generator[Progress]:
-    """Give whom to tell: a bar on a terminal, else only the lines that failed. All of it on standard error."""
+def _progress(total: int) -> Generator[Step]:
+    """Give what is called after each line: it moves a bar on standard error, if that is a terminal."""
     out = Console(stderr=True, highlight=False)
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=out, disable=not out.is_terminal) as bar:
         task = bar.add_task("sending", total=total)
-        yield Progress(
-            wrong=lambda text: out.print(plain(text), markup=False, soft_wrap=True),
-            step=lambda: bar.advance(task),
-        )
+        yield lambda: bar.advance(task)
 
 
 def _told(tally: Tally, reach: Reach) -> None:
-    """Say what came of a file."""
+    """Say what came of a file: how many, and each line that failed with what is wrong with it."""
+    failures = sorted(tally.failures, key=lambda one: one.line)
     if reach.json:
         ids = [{"line": line, "id": email_id} for line, email_id in sorted(tally.ids.items())]
-        print_json({"accepted": tally.accepted, "repeated": tally.repeated, "failed": tally.failed, "data": ids})
+        counts = {"accepted": tally.accepted, "repeated": tally.repeated, "failed": len(failures)}
+        print_json({**counts, "data": ids, "errors": to_builtins(failures)})
         return
-    console().print(f"{tally.accepted} accepted, {tally.repeated} were accepted before, {tally.failed} failed")
+    out = console()
+    out.print(f"{tally.accepted} accepted, {tally.repeated} were accepted before, {len(failures)} failed")
+    if failures:
+        rows = [(str(one.line), one.key, "\n".join(map(said_of, one.problems))) for one in failures]
+        out.print(table_of(_FAILURES, [tuple(map(plain, row)) for row in rows], out.width))

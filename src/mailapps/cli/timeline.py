@@ -57,9 +57,15 @@ def _head(email: Json) -> Iterator[Text]:
         said.append(f"waits for {', '.join(email['waits_for'])}")
     if said:
         yield Text(f"  {'; '.join(said)}")
-    if email["possible_duplicate"] or email["possibly_sent"]:
-        word = "may have been sent twice" if email["possible_duplicate"] else "may have been sent already"
-        yield Text(f"  {word}: an attempt's outcome is unknown", style="yellow")
+    if doubt := _doubt(email):
+        yield Text(f"  {doubt}: an attempt's outcome is unknown", style="yellow")
+
+
+def _doubt(email: Json) -> str:
+    """Return what may have happened; what is known to be sent can only have been sent twice."""
+    if email["possible_duplicate"]:
+        return "may have been sent twice"
+    return "may have been sent already" if email["possibly_sent"] and email["status"] != "sent" else ""
 
 
 def _because(email: Json) -> str:
