@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.utils import getaddresses, parsedate_to_datetime
+from http import HTTPStatus
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from mailapps.emulator.forms import Form, parse_form
 from mailapps.emulator.wire import (
+    GATEWAYS,
     MAX_RECIPIENTS,
     TEXT,
     Account,
@@ -25,8 +29,10 @@ from mailapps.emulator.wire import (
     Letter,
     Mailbox,
     Verdict,
+    gateway_page,
     is_address,
     json_answer,
+    phrase,
     read_json,
     verified,
 )
@@ -83,8 +89,12 @@ def judge(call: Call, account: Account) -> Verdict:
 
 
 def refuse(status: int) -> Answer:
-    """Return Mailgun's own words for a status."""
-    return FORBIDDEN if status == FORBIDDEN.status else _refusal(status, _WORDS.get(status, "Internal Server Error"))
+    """Return Mailgun's own words for a status; a success that queues nothing is its greeting."""
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return replace(MAGNIFICENT, status=status)
+    if status == FORBIDDEN.status:
+        return FORBIDDEN
+    return gateway_page(status) if status in GATEWAYS else _refusal(status, _WORDS.get(status, phrase(status)))
 
 
 def _gate(call: Call, account: Account, domain: str) -> Answer | None:

@@ -108,19 +108,22 @@ def _with_retry_after(answer: Answer, wish: float | str | None) -> Answer:
 
 
 def _spoilt(answer: Answer, shape: Shape) -> Answer:
-    """Return a success that says nothing of use; none of the shapes but a huge one keeps an id."""
-    bare = Answer(status=answer.status)
+    """Return a success that says nothing of use; none of the shapes but a huge one keeps an id.
+
+    It looks as the provider's own success does, which has a body (Mailgun's) or none (SendGrid's).
+    """
+    bare, speaks = Answer(status=answer.status), bool(answer.body)
     match shape:
         case Shape.BAD_JSON:
-            return msgspec.structs.replace(bare, body=b'{"id": "<cut off in the mid')
+            return msgspec.structs.replace(bare, body=b'{"id": "<cut off in the mid' if speaks else b'{"errors":')
         case Shape.EMPTY:
             return bare
         case Shape.HUGE:
             return msgspec.structs.replace(answer, body=b'{"id": "' + b"x" * HUGE_BYTES + b'"}')
         case Shape.WRONG_TYPE:
-            return json_answer(answer.status, ["Queued. Thank you."])
+            return json_answer(answer.status, ["Queued. Thank you."] if speaks else [])
         case Shape.MISSING_ID:
-            return json_answer(answer.status, {"message": "Queued. Thank you."})
+            return json_answer(answer.status, {"message": "Queued. Thank you."}) if speaks else bare
 
 
 def _word(rule: Rule | None) -> str | None:

@@ -7,11 +7,13 @@ twilio/sendgrid-oai, and the behaviour that django-anymail has seen of the live 
 from __future__ import annotations
 
 from base64 import b64decode
+from http import HTTPStatus
 from itertools import chain
 
 from mailapps.emulator.sendgrid_mail import Mail, Party
 from mailapps.emulator.sendgrid_rules import Problem, problems
 from mailapps.emulator.wire import (
+    GATEWAYS,
     JSON,
     Account,
     Answer,
@@ -20,7 +22,9 @@ from mailapps.emulator.wire import (
     Letter,
     Mailbox,
     Verdict,
+    gateway_page,
     json_answer,
+    phrase,
     read_json,
     token,
     verified,
@@ -65,8 +69,14 @@ def judge(call: Call, account: Account) -> Verdict:
 
 
 def refuse(status: int) -> Answer:
-    """Return SendGrid's own words for a status."""
-    return _refusal(status, Problem(None, _WORDS.get(status, "Internal Server Error")))
+    """Return SendGrid's own words for a status; a success has none."""
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return Answer(status=status)
+    return (
+        gateway_page(status)
+        if status in GATEWAYS
+        else _refusal(status, Problem(None, _WORDS.get(status, phrase(status))))
+    )
 
 
 def _gate(call: Call, account: Account) -> Answer | None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +21,9 @@ from msgspec import Struct
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 MAX_RECIPIENTS = 1000
+GATEWAYS = frozenset({*range(300, 400), 502, 504})
+"""What no provider says itself, but the gateway before it."""
+
 _T = TypeVar("_T")
 
 _LOCAL = r"""(?:[^\s@<>()\[\]\\,;:"]+|"(?:[^"\\\r\n]|\\.)+")"""
@@ -171,6 +175,24 @@ def verified(account: Account, sender: str) -> bool:
 def json_answer(status: int, content: object, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """Return an answer with a JSON body."""
     return Answer(status=status, body=msgspec.json.encode(content), headers=headers)
+
+
+def phrase(status: int) -> str:
+    """Return what HTTP calls a status."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown Status"
+
+
+def gateway_page(status: int) -> Answer:
+    """Return what the nginx before a provider says when it has nothing of the provider's to hand on."""
+    said = f"{status} {phrase(status)}"
+    page = (
+        f"<html>\r\n<head><title>{said}</title></head>\r\n<body>\r\n<center><h1>{said}</h1></center>\r\n"
+        "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+    )
+    return Answer(status=status, body=page.encode(), content_type="text/html")
 
 
 def read_json(body: bytes, kind: type[_T]) -> _T:

@@ -14,7 +14,7 @@ from tests.apps.emulator.calls import ANYTHING, FORM, NOW, letter, mail, mailgun
 from mailapps.emulator import mailgun, sendgrid
 from mailapps.emulator.faults import Match, Progress, Rule, decide, draw, fits, read_script
 from mailapps.emulator.ruling import HUGE_BYTES, Ruling, rule_on
-from mailapps.emulator.wire import Letter
+from mailapps.emulator.wire import GATEWAYS, Kind, Letter, gateway_page
 
 DOWN = {"kind": "status", "status": 503}
 
@@ -203,7 +203,7 @@ def test_a_retry_after_is_sent_as_it_was_wished(wish: float | str) -> None:
 @pytest.mark.parametrize(
     ("more", "body", "content_type"),
     [
-        ({}, b'{"message":"Internal Server Error"}', "application/json"),
+        ({}, gateway_page(502).body, "text/html"),
         ({"body": "<h1>"}, b"<h1>", "text/plain; charset=utf-8"),
         ({"body": "<h1>", "content_type": "text/html"}, b"<h1>", "text/html"),
         ({"body": {"a": 1}}, b'{"a":1}', "application/json"),
@@ -218,6 +218,29 @@ def test_a_status_has_the_scripts_body_or_the_providers_words(
 
     assert (answer.status, answer.body, answer.content_type) == (502, body, content_type)
     assert answer.headers == (("X-Via", "edge"),)
+
+
+@pytest.mark.parametrize("status", [200, 202, 204, 301, 302, 400, 401, 408, 429, 500, 502, 503, 504, 520, 599])
+def test_every_scripted_status_sounds_like_its_provider(status: int) -> None:
+    """No provider speaks of an internal error under another status, and none in the words of the other."""
+    sendgrid, mailgun = (ruled({"kind": "status", "status": status}, provider=one).answer for one in Kind)
+
+    assert (sendgrid.status, mailgun.status) == (status, status)
+    for answer in (sendgrid, mailgun):
+        assert (b"Internal Server Error" in answer.body) == (status == 500)
+        assert (answer.content_type == "text/html") == (status in GATEWAYS)
+    if status < 300:
+        assert (sendgrid.body, mailgun.body) == (b"", b"Mailgun Magnificent API")
+    elif status not in GATEWAYS:
+        assert sendgrid.body.startswith(b'{"errors":[{"message":"')
+        assert mailgun.body == b"Forbidden" if status == 401 else mailgun.body.startswith(b'{"message":"')
+        assert (b"Service Unavailable" in sendgrid.body) == (status == 503)
+
+
+@pytest.mark.parametrize("shape", ["bad_json", "empty", "wrong_type", "missing_id"])
+def test_sendgrids_garbage_has_nothing_of_mailguns(shape: str) -> None:
+    """SendGrid's success has no body: what is spoilt of it does not say that it was queued."""
+    assert b"Queued" not in ruled({"kind": "garbage", "shape": shape}, provider="sendgrid").answer.body
 
 
 @pytest.mark.parametrize("provider", ["mailgun", "sendgrid"])
