@@ -30,6 +30,7 @@ from mailapps.emulator.wire import (
     verified,
 )
 
+MAX_BYTES = 30_000_000
 SEND_PATH = "/v3/mail/send"
 SCOPES_PATH = "/v3/scopes"
 _WORDS = {
@@ -72,11 +73,9 @@ def refuse(status: int) -> Answer:
     """Return SendGrid's own words for a status; a success has none."""
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return Answer(status=status)
-    return (
-        gateway_page(status)
-        if status in GATEWAYS
-        else _refusal(status, Problem(None, _WORDS.get(status, phrase(status))))
-    )
+    if status in GATEWAYS:
+        return gateway_page(status)
+    return _refusal(status, Problem(None, _WORDS.get(status, phrase(status))))
 
 
 def _gate(call: Call, account: Account) -> Answer | None:
@@ -85,7 +84,7 @@ def _gate(call: Call, account: Account) -> Answer | None:
     checks = (
         (call.path != SEND_PATH, refuse(404)),
         (call.method != "POST", refuse(405)),
-        (call.too_large, refuse(413)),
+        (call.too_large or len(call.body) > MAX_BYTES, refuse(413)),
         (locked is not None, locked),
         ("accept" not in call.headers, refuse(406)),
         (call.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON, refuse(415)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from mailapps.emulator.wire import MAX_RECIPIENTS, is_address
 
 MAX_SCHEDULE = timedelta(hours=72)
 MAX_CUSTOM_ARGS = 10_000
+MAX_SUBSTITUTIONS = 10_000
 MAX_CATEGORIES = 10
 MAX_CATEGORY_LENGTH = 255
 _RESERVED = frozenset(
@@ -196,8 +197,15 @@ def _of_labels(mail: Mail) -> Iterator[Problem]:
         yield Problem("categories", f"Each category must be 1 to {MAX_CATEGORY_LENGTH} ASCII characters.")
     for one in mail.personalizations or ():
         pairs = {**(mail.custom_args or {}), **(one.custom_args or {})}
-        if sum(len(name.encode()) + len(value.encode()) for name, value in pairs.items()) > MAX_CUSTOM_ARGS:
+        if _octets(pairs) > MAX_CUSTOM_ARGS:
             yield Problem("custom_args", f"The custom_args must not exceed {MAX_CUSTOM_ARGS} bytes.")
+        if _octets(one.substitutions or {}) > MAX_SUBSTITUTIONS:
+            yield Problem("substitutions", f"The substitutions must not exceed {MAX_SUBSTITUTIONS} bytes.")
+
+
+def _octets(pairs: Mapping[str, str]) -> int:
+    """Return the size of names and values together, in bytes of UTF-8."""
+    return sum(len(name.encode()) + len(value.encode()) for name, value in pairs.items())
 
 
 def _of_schedule(mail: Mail, now: datetime) -> Iterator[Problem]:

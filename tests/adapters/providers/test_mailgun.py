@@ -275,6 +275,9 @@ DEEP = '{"x":' + "[" * 60000
 
 ANSWERS: dict[str, tuple[int, str | bytes, Outcome]] = {
     "400, to": (400, said(TO_INVALID), Rejected(code="400", detail=TO_INVALID)),
+    "400, from": (400, said(f"from{TO_INVALID[2:]}"), Rejected(code="400", detail=f"from{TO_INVALID[2:]}")),
+    "400, cc": (400, said(f"cc{TO_INVALID[2:]}"), Rejected(code="400", detail=f"cc{TO_INVALID[2:]}")),
+    "400, template": (400, said("template not found"), Rejected(code="400", detail="template not found")),
     "400, no body": (
         400,
         said("Need at least one of 'text' or 'html' parameters specified"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import msgspec
 import pytest
 from tests.apps.emulator.calls import ANYTHING, NOW, mail, reasons, sendgrid_call
 
@@ -85,6 +86,11 @@ REFUSED = {
     "unicode category": (mail(categories=["ü"]), "categories", "ASCII"),
     "long category": (mail(categories=["a" * 256]), "categories", "255"),
     "large custom_args": (mail(custom_args={"a": "x" * 10_000}), "custom_args", "10000 bytes"),
+    "large substitutions": (
+        mail(personalizations=to("a@x.org", substitutions={"-a-": "x" * 10_000})),
+        "substitutions",
+        "10000 bytes",
+    ),
     "send_at too far": (mail(send_at=TOO_LATE), "send_at", "72 hours"),
     # A wrong JSON type anywhere is opaque.
     "number in custom_args": (mail(custom_args={"order": 42}), None, "Bad Request"),
@@ -158,6 +164,14 @@ def test_what_is_wrong_before_the_body_is_read_has_its_own_status(
 
     assert verdict.answer.status == status
     assert words in verdict.answer.body.decode()
+
+
+def test_more_than_30_mb_is_413() -> None:
+    """A message that the real service would not read is refused, however right it is."""
+    right = msgspec.json.encode(mail())
+
+    assert judge(sendgrid_call(right.ljust(30_000_000)), ANYTHING).accepted
+    assert judge(sendgrid_call(right.ljust(30_000_001)), ANYTHING).answer.status == 413
 
 
 def test_several_problems_are_told_together() -> None:
