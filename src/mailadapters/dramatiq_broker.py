@@ -19,7 +19,8 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 
 from mailadapters.dramatiq_format import WakeUpMessage, message_of
-from mailadapters.redis_connection import BLOCK_S, FAULTS, REST_S, RedisPlace, blocking_client
+from mailadapters.reach import REST_S
+from mailadapters.redis_connection import BLOCK_S, FAULTS, RedisPlace, blocking_client
 
 MAINTENANCE_CHANCE: Final = 50_000
 """Of a million commands so many look for the messages of dead workers."""

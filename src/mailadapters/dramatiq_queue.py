@@ -1,24 +1,24 @@
 """Wake-ups in dramatiq's queues on Redis: written without holding up the event loop, many at a time.
 
-While one round trip is under way, further wake-ups gather for the next, so that an API under load writes a message
-for fifty e-mails and not one for each. Dead letters go to a stream of their own, which other systems may read:
+Dead letters go to a stream of their own, which other systems may read:
 `XREAD` or a consumer group on `<prefix>:dead-letters` gives entries with the fields `id` and `reason`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from redis.exceptions import NoScriptError
 
 from mailadapters.documents import millis
 from mailadapters.dramatiq_broker import HEARTBEAT_TIMEOUT_MS, LaneBroker
 from mailadapters.dramatiq_format import MOST_IDS, octets_of, queue_name
-from mailadapters.redis_connection import Reach, RedisPlace, UnreachableError, client, place_of
+from mailadapters.gathering import Burial, Gathering, WakeUps, by_lane
+from mailadapters.reach import UnreachableError
+from mailadapters.redis_connection import RedisPlace, client, place_of, reach_of
 from mailadapters.redis_health import RedisHealth
 from mailadapters.system import new_clock, new_token
 from mailcore.errors import QueueUnavailableError
@@ -34,20 +34,6 @@ _DEAD_MESSAGE_TTL_MS: Final = 60_000
 _MAX_UNPACK: Final = 4_000
 
 
-class WakeUps(NamedTuple):
-    """Ids for a lane."""
-
-    email_ids: Sequence[EmailId]
-    lane: Lane
-
-
-class Burial(NamedTuple):
-    """A dead letter and its reason."""
-
-    email_id: EmailId
-    reason: str
-
-
 class DramatiqQueue:
     """A WakeUpQueue whose other end is any number of dramatiq workers.
 
@@ -60,19 +46,18 @@ class DramatiqQueue:
         self._place = place
         self._clock = clock
         self._connection: Any = connection
-        self._reach = Reach(connection, clock.monotonic)
+        self._reach = reach_of(connection, clock.monotonic)
         self._dispatch: Any = _dispatch_of(place)
         self._name = f"mailcore-{new_token()}"
-        self._waiting: list[tuple[WakeUps | Burial, asyncio.Future[None]]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._gathering = Gathering[WakeUps | Burial](self._write)
         self.health = RedisHealth(connection, self._reach, place.prefix, clock.monotonic)
 
     async def enqueue(self, email_ids: Sequence[EmailId], *, lane: Lane) -> None:
         if email_ids:
-            await self._write(WakeUps(email_ids, lane))
+            await self._gathering.add(WakeUps(email_ids, lane))
 
     async def bury(self, email_id: EmailId, *, reason: str) -> None:
-        await self._write(Burial(email_id, reason))
+        await self._gathering.add(Burial(email_id, reason))
 
     async def ping(self) -> None:
         try:
@@ -88,48 +73,22 @@ class DramatiqQueue:
             yield
 
     async def aclose(self) -> None:
-        if self._writing:
-            await self._writing
+        await self._gathering.aclose()
         await self.health.aclose()
         await self._reach.aclose()
+        await self._connection.aclose()
 
-    async def _write(self, what: WakeUps | Burial) -> None:
-        """Write something together with whatever else there is to write."""
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((what, done))
-        if self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write_waiting())
-        await done
-
-    async def _write_waiting(self) -> None:
-        """Write all that waits, and what comes meanwhile."""
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            commands = self._commands([what for what, _ in waiting])
-            try:
-                await self._reach.ask(partial(self._sent, commands))
-            except UnreachableError as error:
-                for done in _still_asked(waiting):
-                    done.set_exception(QueueUnavailableError(str(error)))
-            else:
-                for done in _still_asked(waiting):
-                    done.set_result(None)
-        self._writing = None
+    async def _write(self, what: Sequence[WakeUps | Burial]) -> None:
+        """Write all of it in one round trip."""
+        await self._reach.ask(partial(self._sent, self._commands(what)))
 
     def _commands(self, what: Sequence[WakeUps | Burial]) -> list[tuple[Any, ...]]:
         """Return the commands that write all of it, as few messages as may be."""
         now = millis(self._clock.now())
-        lanes: dict[Lane, list[EmailId]] = {lane: [] for lane in Lane}
-        commands: list[tuple[Any, ...]] = []
-        for one in what:
-            match one:
-                case WakeUps():
-                    lanes[one.lane].extend(one.email_ids)
-                case Burial():
-                    commands.append(_burial(self._place.prefix, one))
-        for lane, ids in lanes.items():
+        commands = [_burial(self._place.prefix, one) for one in what if isinstance(one, Burial)]
+        for lane, parts in by_lane(what, MOST_IDS).items():
             name = queue_name(self._place.prefix, lane)
-            commands += [self._message(name, ids[at : at + MOST_IDS], now) for at in range(0, len(ids), MOST_IDS)]
+            commands += [self._message(name, part, now) for part in parts]
         return commands
 
     def _message(self, name: str, email_ids: Sequence[EmailId], now: int) -> tuple[Any, ...]:
@@ -165,13 +124,6 @@ def _burial(prefix: str, burial: Burial) -> tuple[Any, ...]:
     """Return the command that tells of a dead letter."""
     limit = ("MAXLEN", "~", KEPT_BURIALS)
     return ("XADD", f"{prefix}:dead-letters", *limit, "*", "id", burial.email_id, "reason", burial.reason)
-
-
-def _still_asked(
-    waiting: Sequence[tuple[WakeUps | Burial, asyncio.Future[None]]],
-) -> list[asyncio.Future[None]]:
-    """Return those who have not given up meanwhile."""
-    return [done for _, done in waiting if not done.done()]
 
 
 def open_queue(url: str) -> DramatiqQueue:

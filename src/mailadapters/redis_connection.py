@@ -1,16 +1,14 @@
-"""A Redis server as adapters see it: where it is, how long it may take, and whether it has answered of late.
+"""A Redis server as adapters see it: where it is, and how long it may take.
 
-Nobody waits for Redis twice: who has waited in vain spares the others the wait, and a probe in the background finds
-out when it is back. redis-py's own defaults would hold a caller for more than 40 s.
+redis-py's own defaults would hold a caller for more than 40 s.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
@@ -20,15 +18,11 @@ from redis import retry as redis_retry
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from mailcore.errors import SettingsError, UnavailableError
-
-T = TypeVar("T")
+from mailadapters.reach import Reach, Server
+from mailcore.errors import SettingsError
 
 LIMIT_S: Final = 0.2
 """How long anything may take; the API promises an answer 250 ms after its commit."""
-
-REST_S: Final = 1.0
-"""How long Redis is left alone after it did not answer."""
 
 BLOCK_S: Final = 1.0
 """How long a thread of a worker waits for a wake-up before it looks whether it is to end."""
@@ -39,12 +33,6 @@ FAULTS: Final = (redis.RedisError, OSError, TimeoutError)
 SCHEMES: Final = ("redis", "rediss")
 DEFAULT_PREFIX: Final = "mailcore"
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
-
-log = logging.getLogger("mailadapters.redis")
-
-
-class UnreachableError(UnavailableError):
-    """Redis did not do what it was asked in time; whether it will is not known."""
 
 
 class RedisPlace(Struct, frozen=True):
@@ -105,66 +93,10 @@ def blocking_client(place: RedisPlace) -> redis.Redis:
     )
 
 
-class Reach:
-    """Whether a server answers.
-
-    Attributes:
-        down: It did not answer the last time that somebody waited for it.
-    """
-
-    def __init__(self, connection: redis.asyncio.Redis, monotonic: Callable[[], float]) -> None:
-        self._connection = connection
-        self._monotonic = monotonic
-        self._ask_again_at = 0.0
-        self._probe: asyncio.Task[None] | None = None
-        self.down = False
-
-    async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return what a call to the server returns.
-
-        Raises:
-            UnreachableError: It did not answer in time, or it has not for a while and is not asked.
-        """
-        if self.down:
-            self.look()
-            raise UnreachableError("Redis does not answer")
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                return await call()
-        except FAULTS as error:
-            self._lost(error)
-            raise UnreachableError(f"Redis: {type(error).__name__}") from error
-
-    def look(self) -> None:
-        """Find out in the background whether a server that is down is back, unless that was tried a moment ago."""
-        resting = self._monotonic() < self._ask_again_at
-        if self.down and not resting and (self._probe is None or self._probe.done()):
-            self._probe = asyncio.get_running_loop().create_task(self._ping())
-
-    async def _ping(self) -> None:
-        """Ask whether it is there."""
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                await _ping(self._connection)
-        except FAULTS as error:
-            self._lost(error)
-        else:
-            self.down = False
-            log.warning("Redis answers again")
-
-    def _lost(self, error: Exception) -> None:
-        """Remember that it does not answer."""
-        self._ask_again_at = self._monotonic() + REST_S
-        if not self.down:
-            log.warning("Redis cannot be used (%s); mail goes on without it", type(error).__name__)
-        self.down = True
-
-    async def aclose(self) -> None:
-        """Stop asking, and let go of the connections."""
-        if self._probe:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
-        await self._connection.aclose()
+def reach_of(connection: redis.asyncio.Redis, monotonic: Callable[[], float]) -> Reach:
+    """Return whether the server at the other end answers."""
+    server = Server(name="Redis", ping=partial(_ping, connection), faults=FAULTS, limit_s=LIMIT_S)
+    return Reach(server, monotonic)
 
 
 def _ping(connection: Any) -> Awaitable[object]:

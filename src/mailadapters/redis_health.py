@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import redis.asyncio
 
-from mailadapters.redis_connection import Reach, UnreachableError
+from mailadapters.reach import Reach, UnreachableError
 from mailadapters.redis_records import REPLACE, Record, UnreadableRecordError, octets_of, record_of
 from mailadapters.redis_wishes import (
     Change,

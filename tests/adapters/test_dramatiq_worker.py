@@ -4,7 +4,7 @@ import asyncio
 import json
 import pickle
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import dramatiq
 import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
+from tests.adapters.gate import Engine, once
 from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
 
@@ -22,51 +23,11 @@ from mailadapters.dramatiq_worker import PREFETCH
 from mailadapters.redis_connection import place_of
 from mailcore.assembly import SPARE
 from mailcore.errors import SettingsError
-from mailcore.events import Event, Happening
+from mailcore.events import Happening
 from mailcore.health import Health
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
 from mailcore.testing.manual_clock import BEGINNING
-
-PATIENCE_S = 20
-
-
-class Engine:
-    """Takes wake-ups while its gate is open.
-
-    Attributes:
-        taken: What it took, in order.
-        asked: What it was asked to take.
-        told: What its watcher was told.
-    """
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[Lane, EmailId]] = []
-        self.asked: list[tuple[Lane, EmailId]] = []
-        self.told: list[Event] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.news = asyncio.Event()
-
-    async def admit(self, email_ids: Sequence[EmailId], lane: Lane) -> None:
-        """Take wake-ups when the gate is open."""
-        self.asked += [(lane, one) for one in email_ids]
-        self.news.set()
-        await self.gate.wait()
-        self.taken += [(lane, one) for one in email_ids]
-        self.news.set()
-
-    def watch(self, event: Event) -> None:
-        """Remember what was told."""
-        self.told.append(event)
-        self.news.set()
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something is so."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():
-                self.news.clear()
-                await self.news.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -405,12 +366,3 @@ async def tried(queue: DramatiqQueue, email_id: EmailId) -> None:
         return True
 
     await once(attempt)
-
-
-async def once(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Ask until the answer is yes."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            if await holds():
-                return
-            await asyncio.sleep(0.02)

@@ -13,7 +13,8 @@ from tests.core.test_health import REPORTS
 from tests.servers.redis_world import Worker, fresh_url, workers
 from tests.servers.running import Server
 
-from mailadapters.redis_connection import LIMIT_S, REST_S
+from mailadapters.reach import REST_S
+from mailadapters.redis_connection import LIMIT_S
 from mailadapters.redis_health import FRESH_FOR
 from mailadapters.redis_records import Record, octets_of, record_of
 from mailcore.breaker import Breaker, State, outstanding

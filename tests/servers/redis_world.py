@@ -11,7 +11,8 @@ from itertools import count
 import redis.asyncio
 from tests.servers.running import Server
 
-from mailadapters.redis_connection import Reach, RedisPlace, client, place_of
+from mailadapters.reach import Reach
+from mailadapters.redis_connection import RedisPlace, client, place_of, reach_of
 from mailadapters.redis_health import RedisHealth
 from mailcore.testing import ManualClock
 
@@ -45,8 +46,9 @@ async def workers(server: Server, number: int, url: str | None = None) -> AsyncG
 def _worker(stack: AsyncExitStack, place: RedisPlace) -> Worker:
     """Make one process's worth."""
     clock, connection = ManualClock(), client(place)
-    reach = Reach(connection, clock.monotonic)
+    reach = reach_of(connection, clock.monotonic)
     health = RedisHealth(connection, reach, place.prefix, clock.monotonic)
+    stack.push_async_callback(connection.aclose)
     stack.push_async_callback(reach.aclose)
     stack.push_async_callback(health.aclose)
     return Worker(place, clock, connection, reach, health)
