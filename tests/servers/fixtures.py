@@ -15,6 +15,8 @@ import pytest
 from tests.servers.mongo_protocol import mongo_server
 from tests.servers.redis_protocol import redis_server
 from tests.servers.running import Missing, Server
+from tests.servers.sqs_protocol import sqs_server
+from tests.servers.sqs_world import KEYS
 
 _numbers = count(1)
 
@@ -41,6 +43,35 @@ def shared_mongo() -> Iterator[Server]:
     """Give a server of the MongoDB protocol that all tests share: use databases of your own, and leave it running."""
     with ExitStack() as stack:
         yield running(stack, mongo_server())
+
+
+@pytest.fixture
+def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have keys in the environment that a stand-in of AWS takes, and none of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, key in KEYS.items():
+        monkeypatch.setenv(name, key)
+
+
+@pytest.fixture(scope="session")
+def _shared_sqs() -> Iterator[Server]:
+    """Give a server of the SQS protocol that all tests share."""
+    with ExitStack() as stack:
+        yield running(stack, sqs_server())
+
+
+@pytest.fixture
+def shared_sqs(_shared_sqs: Server, aws_keys: None) -> Server:
+    """Give a server of the SQS protocol that all tests share: use queues of your own in it, and leave it running."""
+    return _shared_sqs
+
+
+@pytest.fixture
+def own_sqs(aws_keys: None) -> Iterator[Server]:
+    """Give a server of the SQS protocol that the test may kill; after that it has forgotten everything."""
+    with ExitStack() as stack:
+        yield running(stack, sqs_server())
 
 
 @pytest.fixture
