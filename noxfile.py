@@ -12,7 +12,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "imports", "commits", "wheel", "docs", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-EVERYTHING = ".[embedded,mongo,redis,dramatiq,testing]"
+EVERYTHING = ".[embedded,mongo,redis,dramatiq,sqs,otel,testing]"
 
 
 def group(name: str) -> list[str]:

@@ -13,8 +13,8 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
+from aiobotocore.session import AioSession  # type: ignore[import-untyped]
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
@@ -173,7 +173,8 @@ class Connection:
 def _client(place: SqsPlace) -> Any:
     """Return what makes a client. The driver tries once more by itself; how long all may take its callers say."""
     config = AioConfig(connect_timeout=LIMIT_S, read_timeout=WAIT_S + LIMIT_S, retries={"total_max_attempts": 2})
-    return get_session().create_client("sqs", region_name=place.region, endpoint_url=place.endpoint, config=config)
+    session: Any = AioSession()
+    return session.create_client("sqs", region_name=place.region, endpoint_url=place.endpoint, config=config)
 
 
 def _handles(messages: Sequence[Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,8 +39,6 @@ KNOWN_KEYS: Final = (
 )
 """What keys are made of that anybody tries first: a key is refused that is nothing but these, joined or repeated."""
 
-STORES: Final = frozenset({"sqlite", "mongodb", "mongodb+srv"})
-QUEUES: Final = frozenset({"memory", "redis", "rediss"})
 SHOWN: Final = 80
 """So much of a wrong value is repeated."""
 
@@ -46,7 +46,10 @@ _STORES_SAID: Final = (
     '"sqlite:///mailcore.db" (comes with mailcore-engine[embedded]) or '
     "\"mongodb://127.0.0.1:27017/mailcore\" (needs: pip install 'mailcore-engine[mongo]')"
 )
-_QUEUES_SAID: Final = '"memory://" or "redis://127.0.0.1:6379/0" (needs: pip install \'mailcore-engine[redis]\')'
+_QUEUES_SAID: Final = (
+    '"memory://" or "redis://127.0.0.1:6379/0" (needs: pip install \'mailcore-engine[redis]\') '
+    "or \"sqs://eu-central-1\" (needs: pip install 'mailcore-engine[sqs]')"
+)
 
 _PORTS: Final = {"http": 80, "https": 443}
 _KNOWN: Final = re.compile(rf"(?:(?:{'|'.join(KNOWN_KEYS)})[-_. ]*)+")
@@ -104,22 +107,25 @@ def _places(settings: Settings) -> Iterator[str]:
 def _pair(settings: Settings) -> Iterator[str]:
     """Store and queue go together."""
     store, queue = (url.partition(":")[0] for url in (settings.store, settings.queue))
-    for key, url, known, such in (
-        ("store", settings.store, STORES, _STORES_SAID),
-        ("queue", settings.queue, QUEUES, _QUEUES_SAID),
-    ):
-        if url.partition(":")[0] not in known:
+    for key, url, such in (("store", settings.store, _STORES_SAID), ("queue", settings.queue, _QUEUES_SAID)):
+        if url.partition(":")[0] not in _offered(f"mailcore.{key}s"):
             yield f"{key}: there is no {key} for {_given(url)}; it may be {such}"
-    if store == "sqlite" and queue in QUEUES - {"memory"}:
+    if store == "sqlite" and queue in _offered("mailcore.queues") - {"memory"}:
         yield (
             'queue: with SQLite it is "memory://", since its workers look into the file themselves; '
-            "Redis goes with a store that several machines can reach, mongodb://…"
+            f"{queue}:// goes with a store that several machines can reach, mongodb://…"
         )
 
 
 def _given(url: str) -> str:
     """Return a URL as an error may repeat it: its options may be secret as well as who logs in."""
     return f'"{shown(url).partition("?")[0][:SHOWN]}"' if "://" in url else "a text without a scheme"
+
+
+@cache
+def _offered(group: str) -> frozenset[str]:
+    """Return the names that this and other distributions offer in a group."""
+    return frozenset(entry_points(group=group).names)
 
 
 def _author(settings: Settings) -> Iterator[str]:

@@ -120,6 +120,16 @@ async def test_a_first_answer_counts_however_long_it_took(ours: MongoClock, ther
     assert ours.now() == THERE
 
 
+async def test_after_a_standstill_any_answer_counts(ours: MongoClock, there: Admin) -> None:
+    """A frozen process may have had no time at all: a time that is a little behind is better than hours."""
+    await ours.sample()
+    there.tells, there.takes = THERE + timedelta(hours=1), clock.PROMPT * 2
+
+    await ours.sample(however_slow=True)
+
+    assert ours.now() == THERE + timedelta(hours=1)
+
+
 async def test_the_background_samples_again_and_again(there: Admin, here: ManualClock) -> None:
     """The clock follows the server's, and while the server does not answer it goes on from the last sample (I18)."""
     ours = MongoClock(there, here.monotonic, every=0.0)  # type: ignore[arg-type] # all that it asks of a client

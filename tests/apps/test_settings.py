@@ -144,7 +144,14 @@ WRONG = [
         'queue = "redis://r/0"',
         (
             'queue: with SQLite it is "memory://", since its workers look into the file themselves; '
-            "Redis goes with a store that several machines can reach, mongodb://…"
+            "redis:// goes with a store that several machines can reach, mongodb://…"
+        ),
+    ),
+    (
+        'queue = "sqs://eu-central-1"',
+        (
+            'queue: with SQLite it is "memory://", since its workers look into the file themselves; '
+            "sqs:// goes with a store that several machines can reach, mongodb://…"
         ),
     ),
     (
@@ -164,7 +171,8 @@ WRONG = [
         'queue = "amqp://guest:hunter2@r/0"',
         (
             'queue: there is no queue for "amqp://r/0"; it may be "memory://" or "redis://127.0.0.1:6379/0" '
-            "(needs: pip install 'mailcore-engine[redis]')"
+            "(needs: pip install 'mailcore-engine[redis]') or \"sqs://eu-central-1\" "
+            "(needs: pip install 'mailcore-engine[sqs]')"
         ),
     ),
     (

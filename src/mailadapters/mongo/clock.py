@@ -50,13 +50,17 @@ class MongoClock:
     def monotonic(self) -> float:
         return self._monotonic()
 
-    async def sample(self) -> None:
-        """Ask the server for its time; a slow answer counts only if there is none yet."""
+    async def sample(self, *, however_slow: bool = False) -> None:
+        """Ask the server for its time; a slow answer counts only if there is none yet.
+
+        Args:
+            however_slow: It counts in any case: this process may have stood still, and its own clock with it.
+        """
         asked = self._monotonic()
         # `hello` is younger than the oldest servers that we talk to
         answer = await self._client.admin.command("isMaster")
         answered = self._monotonic()
-        if self._sample is None or answered - asked < PROMPT:
+        if self._sample is None or however_slow or answered - asked < PROMPT:
             self._sample = answer["localTime"].replace(tzinfo=UTC), answered
 
     def keep_sampling(self) -> None:

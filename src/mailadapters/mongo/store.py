@@ -64,12 +64,16 @@ class MongoStore:
         self.unreadable = 0
 
     async def open(self) -> None:
-        """Reach the server now, so that its time is known and what is wrong shows.
+        """Reach the server now, so that its time is known, as of now, and what is wrong shows.
 
         Raises:
             StoreUnavailableError: It cannot be reached or used.
         """
-        await self._access.alone(_look)
+
+        async def look(_collections: Collections) -> None:
+            await self.clock.sample(however_slow=True)
+
+        await self._access.alone(look)
 
     async def add(self, email: Email, message: Message) -> Added:
         addition = new(email, message_bytes(message), self._new_token())
@@ -174,7 +178,3 @@ def _cursor(emails: Sequence[Email], limit: int) -> str | None:
         return None
     last = emails[limit - 1]
     return cursor(millis(last.created_at), last.id)
-
-
-async def _look(collections: Collections) -> None:
-    """Do nothing, once the server has been reached."""

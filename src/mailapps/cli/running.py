@@ -53,7 +53,7 @@ def api(*, config: Config = None) -> None:
 def worker(*, config: Config = None, alone: bool = False, leash: Leash = None) -> int:
     """Send e-mails from the store, without an API. Any number of workers share one store.
 
-    With a queue between processes (Redis) it keeps `processes` of them running, and starts one again that dies.
+    With a queue between processes (Redis, SQS) it keeps `processes` of them running, and starts one again that dies.
 
     Args:
         config: The settings file; by default ./mailcore.toml, if it is there.
