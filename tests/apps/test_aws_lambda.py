@@ -319,4 +319,4 @@ async def test_wrong_settings_fail_the_function() -> None:
     code, answers, log = await in_a_process([event_of("{")], MAILCORE_STORE="postgres://db")
 
     assert (code, answers) == (1, [])
-    assert "SettingsError: store: expected a URL" in log
+    assert "SettingsError: store: there is no store for" in log
