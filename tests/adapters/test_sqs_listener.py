@@ -96,6 +96,8 @@ async def test_bulk_that_waits_for_slots_holds_up_no_urgent_wake_up(queue: SqsQu
         await queue.enqueue(["em_urgent"], lane=Lane.URGENT)
         await engine.until(lambda: (Lane.URGENT, "em_urgent") in engine.asked)
 
+    assert engine.taken == []
+
 
 async def test_what_was_not_taken_goes_back(queue: SqsQueue) -> None:
     """P8: a wake-up that waits for a slot when the worker ends is there at once for the next one."""
