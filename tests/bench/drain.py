@@ -1,10 +1,9 @@
 """Draining a backlog, and the bare loop over the same provider that it is measured against."""
 
 import asyncio
-import resource
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mailadapters import system
 from mailadapters.providers.sendgrid import connect
 from mailcore.events import Event, Happening
 from mailcore.provider import Send
+from mailcore.stock import CountsBatches
 from mailcore.validation import checked
 
 MESSAGE = mailcore.Message(
@@ -24,18 +24,23 @@ MESSAGE = mailcore.Message(
     tags=["receipt"],
     metadata={"order": "42"},
 )
-
-
 GATHERED = 64
+AT_ONCE = mailcore.Rules(wakeup_grace=timedelta(0))
 
 
 @dataclass(frozen=True)
 class Drain:
-    """What a drain found: e-mails in a second, CPU of this process for each, and its largest size so far."""
+    """What a drain found.
+
+    Attributes:
+        per_second: E-mails in a second.
+        cpu_ms: Processor time of this process for each.
+        trips: Round trips to the store for each.
+    """
 
     per_second: float
     cpu_ms: float
-    rss_mb: float
+    trips: float = 0.0
 
 
 async def bare(settings: Mapping[str, object], *, count: int, in_flight: int) -> Drain:
@@ -68,19 +73,25 @@ async def embedded(folder: Path, settings: Mapping[str, object], *, count: int, 
         nonlocal sent
         sent += event.what is Happening.ATTEMPTED
 
-    url = f"sqlite:///{folder}/drain-{count}-{in_flight}.db"
+    url = f"sqlite:///{folder}/drain.db"
     tables = [{"kind": "sendgrid", **settings}]
-    due_at_once = mailcore.Rules(wakeup_grace=timedelta(0))
-    tuning = mailcore.Tuning(pace=mailcore.Pace(slots=in_flight), watch=watch, rules=due_at_once)
-    async with mailcore.open(url, providers=tables, tuning=tuning, run="submit") as mailer:
-        for _ in range(0, count, GATHERED):
-            await asyncio.gather(*(mailer.submit(MESSAGE) for _ in range(GATHERED)))
-    count = -(-count // GATHERED) * GATHERED
+    await filled(url, tables, count)
+    tuning = mailcore.Tuning(pace=mailcore.Pace(slots=in_flight), watch=watch, rules=AT_ONCE)
     measure = _measure(count)
-    async with mailcore.open(url, providers=tables, tuning=tuning):
+    async with mailcore.open(url, providers=tables, tuning=tuning) as mailer:
         while sent < count:
             await asyncio.sleep(0.005)
-        return measure()
+        store = mailer.ports.store
+        assert isinstance(store, CountsBatches)
+        return replace(measure(), trips=sum(one.batches for one in store.batches().values()) / count)
+
+
+async def filled(url: str, tables: Sequence[Mapping[str, object]], count: int, queue: str = "memory://") -> None:
+    """Put e-mails that are due at once into a store, a multiple of 64 of them."""
+    tuning = mailcore.Tuning(rules=AT_ONCE)
+    async with mailcore.open(url, providers=tables, tuning=tuning, queue=queue, run="submit") as mailer:
+        for _ in range(0, count, GATHERED):
+            await asyncio.gather(*(mailer.submit(MESSAGE) for _ in range(GATHERED)))
 
 
 async def receipts(folder: Path, settings: Mapping[str, object], *, count: int) -> list[float]:
@@ -109,6 +120,6 @@ def _measure(count: int) -> Callable[[], Drain]:
 
     def stop() -> Drain:
         took, spent = time.perf_counter() - began, time.process_time() - cpu
-        return Drain(count / took, spent / count * 1000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return Drain(count / took, spent / count * 1000)
 
     return stop
