@@ -73,7 +73,7 @@ async def measured(mailer: Mailer) -> Costs:
         await mailer.submit(MESSAGE)
 
     async def sweep() -> None:
-        due = Due(lane=Lane.TRANSACTIONAL, limit=2, hide_for=timedelta(minutes=5), open_to=frozenset())
+        due = Due(lane=Lane.TRANSACTIONAL, limit=2, hide_for=timedelta(minutes=5), closed=frozenset())
         taken.extend(await store.take_due(now(), due))
 
     async def claim() -> None:
