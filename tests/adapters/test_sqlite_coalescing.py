@@ -9,9 +9,11 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from mailadapters.sqlite import SqliteStore, open_store
 from mailadapters.sqlite.access import Access
+from mailadapters.sqlite.coalescing import HEAVY
 from mailadapters.sqlite.connection import SqliteFile
 from mailadapters.sqlite.transactions import Patience
 from mailadapters.system import SystemClock
@@ -88,6 +90,22 @@ async def test_a_call_that_fails_fails_alone(
     assert await store._access.read(there, None) == sorted({"a", "b", *names} - {"null", "raise"})
     assert await store.get("em_b") == queued("em_b")
     assert type(results[5]).__name__ == "EmailNotFoundError"
+
+
+async def test_large_contents_share_no_transaction(store: SqliteStore, path: Path) -> None:
+    """A batch ends with what makes it heavy, so that nobody waits for the disk on account of all that came before."""
+    with locked(path):
+        first = asyncio.ensure_future(store.add(queued("em_first"), MESSAGE))
+        await asyncio.sleep(0)
+        await taken_up(store)
+        before = store.batches()["write"].batches
+        large = replace(MESSAGE, text="x" * HEAVY)
+        adds = [asyncio.ensure_future(store.add(queued(f"em_{n}"), large if n % 2 else MESSAGE)) for n in range(6)]
+        await asyncio.sleep(0)
+
+    await asyncio.gather(first, *adds)
+
+    assert store.batches()["write"].batches - before == 3
 
 
 async def test_whoever_gave_up_before_his_turn_is_skipped(store: SqliteStore, path: Path) -> None:

@@ -27,9 +27,9 @@ class Access:
         self._reader = Coalescer("store's reader", Reader(file), capacity=capacity)
         self._lister = Coalescer("store's lister", Reader(file), capacity=capacity)
 
-    async def write(self, part: Part[A, R], argument: A) -> R:
-        """Do something under the write lock; durable once this returns."""
-        return await self._through(self._writer, part, argument)
+    async def write(self, part: Part[A, R], argument: A, *, weight: int = 0) -> R:
+        """Do something under the write lock, which brings so many bytes; durable once this returns."""
+        return await self._through(self._writer, part, argument, weight)
 
     async def read(self, part: Part[A, R], argument: A) -> R:
         """Read what is quickly found."""
@@ -48,9 +48,9 @@ class Access:
         for coalescer in (self._lister, self._reader, self._writer):
             await coalescer.aclose()
 
-    async def _through(self, coalescer: Coalescer, part: Part[A, R], argument: A) -> R:
+    async def _through(self, coalescer: Coalescer, part: Part[A, R], argument: A, weight: int = 0) -> R:
         """Have a thread do it."""
         try:
-            return await coalescer.ask(part, argument)
+            return await coalescer.ask(part, argument, weight)
         except apsw.Error as error:
             raise unavailable(error, self.path) from error

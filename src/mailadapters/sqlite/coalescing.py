@@ -27,18 +27,22 @@ R = TypeVar("R")
 TOGETHER: Final = 256
 """At most so many calls are performed in one batch."""
 
+HEAVY: Final = 8 * 2**20
+"""A batch that has come to so many bytes waits for no more: the others need not wait for its way to the disk."""
+
 Part = Callable[[apsw.Connection, Sequence[A]], Sequence[R | Exception]]
 """Performs calls of one kind together; answers each in its place, with a result or an error to raise."""
 
 
 class Call:
-    """What one caller asked for, and what came of it."""
+    """What one caller asked for, how many bytes it brings, and what came of it."""
 
-    __slots__ = ("argument", "future", "loop", "outcome", "part")
+    __slots__ = ("argument", "future", "loop", "outcome", "part", "weight")
 
-    def __init__(self, part: Part[Any, Any], argument: Any, loop: AbstractEventLoop) -> None:
+    def __init__(self, part: Part[Any, Any], argument: Any, weight: int, loop: AbstractEventLoop) -> None:
         self.part = part
         self.argument = argument
+        self.weight = weight
         self.loop = loop
         self.future: Future[Any] = loop.create_future()
         self.outcome: Any = None
@@ -73,7 +77,7 @@ class Coalescer:
         self._closed = False
         self.carried = Batches(0, 0)
 
-    async def ask(self, part: Part[A, R], argument: A) -> R:
+    async def ask(self, part: Part[A, R], argument: A, weight: int = 0) -> R:
         """Have something done and return its result.
 
         Raises:
@@ -84,7 +88,7 @@ class Coalescer:
         if self._waiting.qsize() >= self._capacity:
             raise StoreUnavailableError(f"{self._capacity} calls already wait for the {self._name}: try again later")
         self._start()
-        call = Call(part, argument, asyncio.get_running_loop())
+        call = Call(part, argument, weight, asyncio.get_running_loop())
         self._waiting.put(call)
         return cast("R", await call.future)
 
@@ -124,11 +128,13 @@ class Coalescer:
     def _gathered(self) -> list[Call]:
         """Wait for a call and return it with all that wait by then; nothing once it is closed."""
         batch: list[Call] = []
+        weight = 0
         with suppress(Empty):
             call = self._waiting.get()
             while call is not None:
                 batch.append(call)
-                if len(batch) == TOGETHER:
+                weight += call.weight
+                if len(batch) == TOGETHER or weight >= HEAVY:
                     return batch
                 call = self._waiting.get_nowait()
             self._waiting.put(None)  # the end, to be met again behind this batch

@@ -54,7 +54,8 @@ class SqliteStore:
         await self._access.write(take_all, Take("", 0, 0, 0, frozenset()))
 
     async def add(self, email: Email, message: Message) -> Added:
-        return await self._access.write(add_all, New(email, row(email), message_bytes(message)))
+        new = New(email, row(email), message_bytes(message))
+        return await self._access.write(add_all, new, weight=len(new.content))
 
     async def get(self, email_id: EmailId, /) -> Email:
         try:
