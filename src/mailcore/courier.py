@@ -24,6 +24,7 @@ from mailcore.plan import Begin, Plan, Rules, Skip, Wait, just_lapsed, plan_atte
 from mailcore.ports import Due, Ports, Provider
 from mailcore.provider import Send
 from mailcore.records import Decide, Records
+from mailcore.room import Room
 from mailcore.roster import Roster, admitted
 
 
@@ -48,6 +49,7 @@ class Courier:
     """Makes attempts, one e-mail at a time and any number of e-mails at once.
 
     Attributes:
+        room: How much content it holds at once at most.
         stopping: No new attempt begins; what is under way ends.
     """
 
@@ -55,6 +57,7 @@ class Courier:
     rules: Rules
     roster: Roster
     records: Records
+    room: Room = field(default_factory=Room)
     stopping: bool = field(default=False)
 
     async def attempt(self, email_id: EmailId, *, solo: bool = False) -> Carried:
@@ -72,10 +75,11 @@ class Courier:
         except EmailNotFoundError:
             self.ports.watch(Event(what=Happening.STRANGE_WAKE_UP, email_id=email_id[:64]))
             return Carried.NOTHING
-        try:
-            return await self._carry(email, solo=solo)
-        finally:
-            self.roster.leave(email_id)
+        async with self.room.taken(email.needs.bytes):
+            try:
+                return await self._carry(email, solo=solo)
+            finally:
+                self.roster.leave(email_id)
 
     async def _carry(self, email: Email, *, solo: bool) -> Carried:
         """Do for an e-mail as it was read whatever is to be done now."""

@@ -1,0 +1,95 @@
+"""How much content a process holds at once."""
+
+import asyncio
+
+from msgspec.structs import replace
+from tests.core.test_courier import world
+from tests.dst.given import email
+from tests.dst.virtual import virtually
+
+from mailcore.room import Room
+from mailcore.testing import ScriptedProvider
+
+
+@virtually
+async def test_what_does_not_fit_waits_for_what_has_left() -> None:
+    """No more content is held than there is room for, however many e-mails are under way."""
+    room, held, most = Room(bytes=100), 0, 0
+
+    async def carry(size: int) -> None:
+        nonlocal held, most
+        async with room.taken(size):
+            held += size
+            most = max(most, held)
+            await asyncio.sleep(1)
+            held -= size
+
+    await asyncio.gather(*(carry(size) for size in (60, 30, 50, 100, 1, 40, 90)))
+
+    assert (held, most) == (0, 100)
+
+
+@virtually
+async def test_small_mail_flows_on_beside_large() -> None:
+    """What fits goes in past what waits for more room."""
+    room, order = Room(bytes=100), list[str]()
+
+    async def carry(name: str, size: int) -> None:
+        async with room.taken(size):
+            order.append(name)
+            await asyncio.sleep(1)
+
+    await asyncio.gather(carry("large", 80), carry("larger", 90), carry("small", 10))
+
+    assert order == ["large", "small", "larger"]
+
+
+@virtually
+async def test_what_is_larger_than_the_room_goes_in_alone() -> None:
+    """Nothing waits for ever."""
+    room = Room(bytes=10)
+
+    async with room.taken(1000):
+        other = asyncio.ensure_future(room.taken(1).__aenter__())
+        await asyncio.sleep(1)
+        assert not other.done()
+
+    await asyncio.wait_for(other, 1)
+
+
+@virtually
+async def test_whoever_gives_up_waiting_leaves_the_room_as_it_was() -> None:
+    """A cancelled wait takes nothing, and a cancelled stay gives back."""
+    room = Room(bytes=10)
+    inside = asyncio.ensure_future(_stay(room, 10))
+    waiting = asyncio.ensure_future(_stay(room, 10))
+    await asyncio.sleep(1)
+
+    for task in (waiting, inside):
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async with asyncio.timeout(1), room.taken(10):
+        pass
+
+
+@virtually
+async def test_a_courier_claims_nothing_that_there_is_no_room_for() -> None:
+    """A lease runs only once the content fits: waiting for room costs no attempt."""
+    one = email()
+    made = world(ScriptedProvider("p1"), one=replace(one, needs=replace(one.needs, bytes=100)))
+    made.courier.room = Room(bytes=150)
+
+    async with made.courier.room.taken(100):
+        waiting = asyncio.ensure_future(made.courier.attempt("em_1"))
+        await asyncio.sleep(1)
+        assert made.stored().attempts == ()
+
+    await waiting
+    assert made.stored().status == "sent"
+
+
+async def _stay(room: Room, size: int) -> None:
+    """Hold room for a long time."""
+    async with room.taken(size):
+        await asyncio.sleep(1000)
