@@ -18,7 +18,6 @@ from typing import Any, Final
 from msgspec import Struct
 
 from mailapps.container import Container, Role, opened
-from mailapps.emulator import EmulatorSettings, running_emulator
 from mailapps.scheduling import scheduling
 from mailapps.settings import Settings, place
 from mailapps.settings_rules import points_at_emulator
@@ -115,7 +114,7 @@ async def _metrics(parts: Container, bind: str, processes: int) -> AsyncGenerato
 
 async def _serve(parts: Container, settings: Settings, started: Started, tell: Tell) -> None:
     """Serve the API until it is stopped."""
-    from mailapps.api import create_app
+    from mailapps.api.app import create_app
     from mailapps.api.server import serve
 
     def ready(url: str) -> None:
@@ -166,6 +165,8 @@ async def _emulator(settings: Settings) -> AsyncGenerator[str | None]:
     if not any(points_at_emulator(table, at) for table in settings.providers.values()):
         yield None
         return
+    from mailapps.emulator import EmulatorSettings, running_emulator
+
     with listening(settings.emulator.bind, "emulator.bind"):
         async with running_emulator(EmulatorSettings(host=at.host, port=at.port)) as running:
             yield running.url

@@ -1,6 +1,4 @@
-"""The HTTP API: `create_app` makes it of a Mailer, `serve` runs it."""
+"""The HTTP API: `app.create_app` makes it of a Mailer, `server.serve` runs it.
 
-from mailapps.api.app import create_app
-from mailapps.api.config import ApiConfig
-
-__all__ = ["ApiConfig", "create_app"]
+Nothing is imported here, as a worker reads `config` alone and has no use for the server's libraries.
+"""

@@ -17,8 +17,6 @@ from rich.text import Text
 from mailapps.cli.banner import banner
 from mailapps.cli.exits import CommandError, Exit, UsageError
 from mailapps.container import Role, provider_problems, stays_here
-from mailapps.emulator import EmulatorSettings
-from mailapps.emulator import run as run_emulator
 from mailapps.logs import set_up, watching
 from mailapps.roles import Started, listening, play, run
 from mailapps.settings import EMULATOR_BIND, Settings, place, shown
@@ -86,6 +84,9 @@ def emulator(*, bind: str = EMULATOR_BIND, ledger: Path | None = None) -> None:
         bind: Where to listen, host:port.
         ledger: A file that gets a line of JSON for every request.
     """
+    from mailapps.emulator import EmulatorSettings
+    from mailapps.emulator import run as run_emulator
+
     try:
         at = place(bind)
     except ValueError as error:

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 from litestar import Litestar
 
-from mailapps.api import ApiConfig, create_app
+from mailapps.api.app import create_app
+from mailapps.api.config import ApiConfig
 from mailcore.assembly import Assembled, Tuning, assembled
 from mailcore.outcome import Rejected
 from mailcore.ports import Configured, Ports
