@@ -254,8 +254,12 @@ async def test_a_lane_that_waits_holds_up_no_other(queue: DramatiqQueue) -> None
     async with working(queue, engine):
         for lane in (Lane.BULK, Lane.TRANSACTIONAL):
             await asyncio.gather(*(queue.enqueue([f"em_{n}"] * 50, lane=lane) for n in range(100)))
+        await engine.until(lambda: {Lane.BULK, Lane.TRANSACTIONAL} <= {lane for lane, _ in engine.asked})
         await queue.enqueue(["em_urgent"], lane=Lane.URGENT)
         await engine.until(lambda: (Lane.URGENT, "em_urgent") in engine.asked)
+        taken = list(engine.taken)
+
+    assert taken == []  # the others waited all the while
 
 
 async def test_the_documented_user_of_redis_is_enough(own_redis: Server) -> None:

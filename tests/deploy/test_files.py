@@ -26,7 +26,7 @@ COMPOSE: Mapping[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(
 SERVICES: Mapping[str, Mapping[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"] == "mailcore"]
 UNITS = sorted((DEPLOY / "systemd").iterdir())
-NAMES = {name for commands in COMMANDS.values() for name in commands}
+PLACES = {name: place for commands in COMMANDS.values() for name, (place, _) in commands.items()}
 KEYS = {"admin_key": "k" * 32, "sendgrid_key": "SG.x", "mailgun_key": "mg"}
 
 
@@ -66,10 +66,12 @@ def settled(folder: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def must_be_a_command(words: list[str]) -> None:
-    """Fail unless the command line has this command with these options."""
-    assert words[0] in NAMES
-    bound = registry().parse_args(words, exit_on_error=False, print_error=False)
-    assert bound
+    """Fail unless the command line has this command, and these options are among those that it takes."""
+    command, bound, ignored = registry(words[0]).parse_args(words, exit_on_error=False, print_error=False)
+
+    assert f"{command.__module__}:{command.__name__}" == f"mailapps.cli.{PLACES[words[0]]}"
+    assert len(bound.arguments) == sum(word.startswith("--") for word in words)
+    assert ignored == {}
 
 
 @pytest.mark.parametrize("name", OURS)
