@@ -24,13 +24,14 @@ from mailapps.metrics.counting import Tally
 from mailapps.metrics.gauges import Stocktaker
 from mailapps.scheduling import must_keep, scheduler_of
 from mailapps.settings import Settings, Table
-from mailcore.assembly import Assembled, SharesHealth, Tuning, assembled, author, configured, found
+from mailcore.assembly import Assembled, SharesHealth, Tuning, assembled, author
+from mailcore.discovery import configured, found
 from mailcore.engine import Pace
 from mailcore.errors import EmailNotFoundError, SettingsError
 from mailcore.events import Event
-from mailcore.plan import Rules
 from mailcore.ports import Clock, Configured, EmailStore, HasClock, Ports, ProviderHealth, WakeUpQueue, Watch, look_away
 from mailcore.retry import LaneRules, RetryPolicy
+from mailcore.rules import Rules
 from mailcore.strategy import Strategy
 from mailcore.waking import WakesEngines
 

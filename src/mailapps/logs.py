@@ -18,8 +18,9 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from mailapps.settings import LogSettings
+from mailcore.attempt import Attempt
 from mailcore.events import Event, Happening
-from mailcore.lifecycle import Attempt, Email
+from mailcore.lifecycle import Email
 from mailcore.ports import Watch
 
 LEVELS: Final[Mapping[str, int]] = {

@@ -17,7 +17,7 @@ from mailadapters.configuration import read
 from mailapps.settings import BIND, EMULATOR_BIND, Settings, Table, place
 from mailapps.settings_rules import problems_of
 from mailapps.settings_secrets import resolved
-from mailcore.assembly import Share
+from mailcore.discovery import Share
 from mailcore.errors import SettingsError
 from mailcore.secret import Secret
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mailcore.appeal import Resolution
     from mailcore.assembly import Tuning, open  # noqa: A004 - `mailcore.open` reads like the built-in that it resembles
+    from mailcore.attempt import Attempt
     from mailcore.engine import Pace
     from mailcore.errors import (
         ConflictError,
@@ -27,16 +28,17 @@ if TYPE_CHECKING:
         StoreUnavailableError,
         UnavailableError,
     )
-    from mailcore.lifecycle import Attempt, Email, Reason, Status
+    from mailcore.lifecycle import Email, Reason, Status
     from mailcore.mailer import Explanation, Mailer
     from mailcore.message import Address, Attachment, Lane, Message, OnUnknown
     from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown
-    from mailcore.plan import Rules
     from mailcore.ports import Added, Configured, Page, Query
+    from mailcore.rules import Rules
 
 _HOMES = {
     "appeal": ["Resolution"],
     "assembly": ["Tuning", "open"],
+    "attempt": ["Attempt"],
     "engine": ["Pace"],
     "errors": [
         "ConflictError",
@@ -52,12 +54,12 @@ _HOMES = {
         "StoreUnavailableError",
         "UnavailableError",
     ],
-    "lifecycle": ["Attempt", "Email", "Reason", "Status"],
+    "lifecycle": ["Email", "Reason", "Status"],
     "mailer": ["Explanation", "Mailer"],
     "message": ["Address", "Attachment", "Lane", "Message", "OnUnknown"],
     "outcome": ["Accepted", "Deferred", "Misconfigured", "Outcome", "Rejected", "Scope", "Throttled", "Unknown"],
-    "plan": ["Rules"],
     "ports": ["Added", "Configured", "Page", "Query"],
+    "rules": ["Rules"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

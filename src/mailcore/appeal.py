@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from mailcore.dispatch import Transition, told
 from mailcore.errors import ConflictError
 from mailcore.lifecycle import Email, Reason, Status, moved
-from mailcore.plan import Rules
+from mailcore.rules import Rules
 
 
 class Resolution(StrEnum):

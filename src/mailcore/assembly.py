@@ -1,8 +1,4 @@
-"""Puts an engine together from its parts, and finds those parts by entry points.
-
-`open` is how a program uses mailcore as a library. The core imports no adapter: stores, queues, providers,
-strategies and the system's clock come from whatever distribution offers them under these groups.
-"""
+"""Puts an engine together from its parts: `open` is how a program uses mailcore as a library."""
 
 from __future__ import annotations
 
@@ -10,29 +6,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from importlib.metadata import entry_points
-from typing import Annotated, Literal, Protocol, TypeVar, cast, runtime_checkable
-
-from msgspec import Meta, Struct, ValidationError, convert
+from datetime import timedelta
+from typing import Literal, Protocol, TypeVar, cast, runtime_checkable
 
 from mailcore.addresses import parse
 from mailcore.courier import Courier
+from mailcore.discovery import System, by_url, configured, found
 from mailcore.engine import Engine, Pace
 from mailcore.errors import Problem, SettingsError
 from mailcore.lifecycle import EmailId
 from mailcore.mailer import Mailer
 from mailcore.message import Address, Lane
-from mailcore.plan import Rules
 from mailcore.ports import (
-    Clock,
     Configured,
-    Draw,
     EmailStore,
     HasClock,
-    NewId,
     Ports,
-    Provider,
     ProviderHealth,
     WakeUpQueue,
     Watch,
@@ -40,21 +29,13 @@ from mailcore.ports import (
 )
 from mailcore.records import Records
 from mailcore.roster import Roster
+from mailcore.rules import Rules
 from mailcore.waking import woken
 
 Run = Literal["all", "submit"]
 """`all` sends from this process; `submit` leaves that to workers elsewhere."""
 
 Offer = Callable[[Sequence[EmailId], Lane], None]
-
-
-class System(Protocol):
-    """What the group ``mailcore.systems`` offers: the only source of time, dice and ids."""
-
-    new_clock: Callable[[], Clock]
-    draw: Draw
-    new_email_id: NewId
-    new_token: Callable[[], str]
 
 
 @runtime_checkable
@@ -76,18 +57,8 @@ class DeliversHere(Protocol):
         ...
 
 
-class Share(Struct, frozen=True, kw_only=True):
-    """How much of the mail a provider should take."""
-
-    weight: Annotated[float, Meta(gt=0)] = 1.0
-    max_per_second: Annotated[float, Meta(gt=0)] | None = None
-
-
 SPARE = timedelta(seconds=5)
 """What an engine gets on top of the call deadline to end what it has begun."""
-
-Connect = Callable[[str, Mapping[str, object], Callable[[], datetime]], Provider]
-"""What the group ``mailcore.providers`` offers: name, settings and clock to a provider. SettingsError if wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,28 +95,6 @@ def assembled(ports: Ports, tuning: Tuning, default_from: Address | None = None)
         ports.queue.connect(engine.offer)
     mailer = Mailer(ports=ports, rules=rules, records=records, roster=roster, default_from=default_from)
     return Assembled(mailer=mailer, engine=engine)
-
-
-def found(group: str, name: str) -> object:
-    """Load what a distribution offers under a name; of two, the one that comes first on the path, as with imports.
-
-    Raises:
-        SettingsError: Nobody offers it; the text lists what there is.
-    """
-    offered = {point.name: point for point in reversed(tuple(entry_points(group=group)))}
-    if name not in offered:
-        message = (
-            f"no {group.removeprefix('mailcore.')} entry is called '{name}'; there are: {', '.join(sorted(offered))}"
-        )
-        raise SettingsError(message)
-    try:
-        return offered[name].load()
-    except ImportError as error:
-        extra = name.partition("+")[0]  # mongodb+srv
-        message = (
-            f"'{name}' needs a library that is not installed ({error.name}): pip install 'mailcore-engine[{extra}]'"
-        )
-        raise SettingsError(message) from error
 
 
 @asynccontextmanager
@@ -230,9 +179,9 @@ def _ports(
         return part
 
     system = cast("System", found("mailcore.systems", "default"))
-    store = opened(cast("EmailStore", _by_url("mailcore.stores", urls[0])))
+    store = opened(cast("EmailStore", by_url("mailcore.stores", urls[0])))
     clock = store.clock if isinstance(store, HasClock) else system.new_clock()
-    queue = opened(cast("WakeUpQueue", _by_url("mailcore.queues", urls[1])))
+    queue = opened(cast("WakeUpQueue", by_url("mailcore.queues", urls[1])))
     shared = next((part for part in (queue, store) if isinstance(part, SharesHealth)), None)
     if shared is None:
         message = f"neither {urls[0]} nor {urls[1]} can share the providers' health"
@@ -266,35 +215,3 @@ def _must_differ(names: Sequence[str]) -> None:
         if names.count(name) > 1:
             message = f"two providers are called '{name}': give each a name of its own"
             raise SettingsError(message)
-
-
-def _by_url(group: str, url: str) -> object:
-    """Open what a url names, by its scheme."""
-    make = cast("Callable[[str], object]", found(group, url.partition(":")[0]))
-    return make(url)
-
-
-def configured(one: Configured | Mapping[str, object], clock: Clock) -> Configured:
-    """Return a provider ready to use, from its settings if that is what it is given as.
-
-    Raises:
-        SettingsError: The kind is unknown, or a setting is missing, unknown or wrong.
-    """
-    if isinstance(one, Configured):
-        return one
-    known = {"kind", "name", "weight", "max_per_second"}
-    own = {key: value for key, value in one.items() if key not in known}
-    kind = str(one.get("kind", ""))
-    name = str(one.get("name", kind))
-    try:
-        connect = cast("Connect", found("mailcore.providers", kind))
-    except SettingsError as error:
-        message = f"providers.{name}.kind: {error}"
-        raise SettingsError(message) from error
-    try:
-        share = convert({key: one[key] for key in ("weight", "max_per_second") if key in one}, Share)
-    except ValidationError as error:
-        message = f"provider '{name}': {error}"
-        raise SettingsError(message) from error
-    provider = connect(name, own, clock.now)
-    return Configured(provider=provider, weight=share.weight, max_per_second=share.max_per_second)

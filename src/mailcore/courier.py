@@ -14,18 +14,20 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mailcore.attempt import Attempt
 from mailcore.dispatch import Transition, carried_out, put_back, record_outcome, settle_late
 from mailcore.errors import EmailNotFoundError, StoreUnavailableError
 from mailcore.events import Event, Happening
-from mailcore.lifecycle import Attempt, Email, EmailId, Reason, Status
+from mailcore.lifecycle import Email, EmailId, Reason, Status
 from mailcore.message import Lane
 from mailcore.outcome import Outcome, Rejected, Unknown
-from mailcore.plan import Begin, Plan, Rules, Skip, Wait, just_lapsed, plan_attempt, recovered
+from mailcore.plan import Begin, Plan, Skip, Wait, just_lapsed, plan_attempt, recovered
 from mailcore.ports import Due, Ports, Provider
 from mailcore.provider import Send
 from mailcore.records import Decide, Records
 from mailcore.room import Room
 from mailcore.roster import Roster, admitted
+from mailcore.rules import Rules
 
 
 class Carried(StrEnum):

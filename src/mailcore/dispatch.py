@@ -13,18 +13,8 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mailcore.lifecycle import (
-    BURIED,
-    TRANSITIONS,
-    Attempt,
-    Email,
-    EmailId,
-    Reason,
-    Status,
-    closed,
-    moved,
-    started,
-)
+from mailcore.attempt import Attempt
+from mailcore.lifecycle import BURIED, TRANSITIONS, Email, EmailId, Reason, Status, closed, moved, started
 from mailcore.message import Lane
 from mailcore.outcome import (
     Accepted,
@@ -44,7 +34,6 @@ from mailcore.plan import (
     GiveUp,
     Hold,
     Plan,
-    Rules,
     Skip,
     Wait,
     Withdraw,
@@ -53,6 +42,7 @@ from mailcore.plan import (
     must_hold,
     too_old,
 )
+from mailcore.rules import Rules
 
 REST = timedelta(seconds=15)
 """How long a provider that failed without using up the round is not tried again by the same e-mail."""

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from mailcore.lifecycle import Attempt, Email, EmailId
+from mailcore.attempt import Attempt
+from mailcore.lifecycle import Email, EmailId
 
 
 class Happening(StrEnum):

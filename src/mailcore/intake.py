@@ -7,7 +7,7 @@ from datetime import datetime
 from mailcore.lifecycle import Email, EmailId, Entry, Reason, Status
 from mailcore.message import Message, envelope
 from mailcore.needs import needs
-from mailcore.plan import Rules
+from mailcore.rules import Rules
 
 
 def new_email(message: Message, email_id: EmailId, tenant: str, fingerprint: str, rules: Rules, now: datetime) -> Email:

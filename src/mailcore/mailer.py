@@ -9,19 +9,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mailcore.appeal import Resolution, cancelled, redriven, resolved
+from mailcore.attempt import PassedOver
 from mailcore.dispatch import Transition
 from mailcore.errors import EmailNotFoundError, InvalidMessageError, KeyReusedError, NoProviderCanCarryError, Problem
 from mailcore.events import Event, Happening
 from mailcore.identity import checked_key, email_id_for_key, fingerprint
 from mailcore.intake import new_email
-from mailcore.lifecycle import Email, EmailId, PassedOver, Status
+from mailcore.lifecycle import Email, EmailId, Status
 from mailcore.message import LIMITS, Address, Limits, Message
-from mailcore.plan import Begin, Rules, plan_attempt
+from mailcore.plan import Begin, plan_attempt
 from mailcore.ports import Added, Page, Ports, Query
 from mailcore.provider import ProviderView, lacks
 from mailcore.records import Decide, Records
 from mailcore.roster import Roster
 from mailcore.route import find_route
+from mailcore.rules import Rules
 from mailcore.validation import checked, problems_of
 
 DEFAULT_TENANT = "default"

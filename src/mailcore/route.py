@@ -7,8 +7,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from mailcore.attempt import Attempt, PassedOver
 from mailcore.health import Obstacle
-from mailcore.lifecycle import Attempt, Email, PassedOver
+from mailcore.lifecycle import Email
 from mailcore.outcome import Verdict
 from mailcore.provider import ProviderView, lacks
 

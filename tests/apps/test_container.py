@@ -20,8 +20,8 @@ from mailapps.scheduling import must_keep
 from mailapps.settings import LanesSettings, RetentionSettings, RetrySettings, Settings, UrgentSettings
 from mailcore.errors import SettingsError, StoreUnavailableError
 from mailcore.message import Lane, Message
-from mailcore.plan import Rules
 from mailcore.retention import Kept
+from mailcore.rules import Rules
 from mailcore.secret import Secret
 from mailcore.strategy import weighted
 from mailcore.testing import MemoryStore

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from mailapps.logs import set_up, watching
 from mailapps.settings import LogSettings
+from mailcore.attempt import Attempt, Why
 from mailcore.events import Event, Happening
-from mailcore.lifecycle import Attempt, Email, Reason, Status, Why
+from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Lane
 from mailcore.outcome import Verdict
 from mailcore.provider import Needs

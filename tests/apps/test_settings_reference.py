@@ -22,7 +22,7 @@ from mailapps.cli.letters import LISTS, PLAIN
 from mailapps.cli.options import Filters
 from mailapps.cli.sending import Written
 from mailapps.settings import Settings
-from mailcore.assembly import Share
+from mailcore.discovery import Share
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 CONFIGURATION = (REFERENCE / "configuration.md").read_text()

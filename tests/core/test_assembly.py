@@ -8,7 +8,8 @@ from tests.dst.given import World, message
 from tests.dst.virtual import LoopClock, virtually
 
 import mailcore
-from mailcore.assembly import Assembled, Tuning, assembled, configured, found
+from mailcore.assembly import Assembled, Tuning, assembled
+from mailcore.discovery import configured, found
 from mailcore.engine import Pace
 from mailcore.errors import SettingsError, StoreUnavailableError
 from mailcore.lifecycle import Status

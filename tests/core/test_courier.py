@@ -17,9 +17,9 @@ from mailcore.health import Health
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Message, OnUnknown
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown
-from mailcore.plan import Rules
 from mailcore.ports import Configured
 from mailcore.provider import Feature, Send
+from mailcore.rules import Rules
 from mailcore.strategy import priority
 from mailcore.switches import Switches
 from mailcore.testing import MemoryStore, ScriptedProvider

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.dst.given import HOUR, MINUTE, NOW, RULES, SECOND, attempt, deferred, doubtful, email
 
+from mailcore.attempt import PassedOver, Why
 from mailcore.dispatch import (
     REST,
     Bury,
@@ -19,11 +20,12 @@ from mailcore.dispatch import (
     record_outcome,
     settle_late,
 )
-from mailcore.lifecycle import TRANSITIONS, Email, PassedOver, Reason, Status, Why
+from mailcore.lifecycle import TRANSITIONS, Email, Reason, Status
 from mailcore.message import Lane, OnUnknown
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown, Verdict
-from mailcore.plan import Begin, Conclude, GiveUp, Hold, Plan, Rules, Skip, Wait, Withdraw
+from mailcore.plan import Begin, Conclude, GiveUp, Hold, Plan, Skip, Wait, Withdraw
 from mailcore.retry import RetryPolicy
+from mailcore.rules import Rules
 
 ACCEPTED = Accepted(provider_id="x", detail="queued")
 REJECTED = Rejected(code="550", detail="no such user")

@@ -21,9 +21,9 @@ from mailcore.health import Health
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Lane
 from mailcore.outcome import Accepted, Deferred, Outcome
-from mailcore.plan import Rules
 from mailcore.ports import Configured, Due, look_away
 from mailcore.provider import Send
+from mailcore.rules import Rules
 from mailcore.strategy import priority
 from mailcore.testing import MemoryQueue, MemoryStore, ScriptedProvider
 

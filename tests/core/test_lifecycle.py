@@ -6,19 +6,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.dst.given import HOUR, MINUTE, NOW, SECOND, attempt, deferred, doubtful, email
 
-from mailcore.lifecycle import (
-    KEPT,
-    SETTLED,
-    TRANSITIONS,
-    WAITING,
-    Attempt,
-    Email,
-    Reason,
-    Status,
-    closed,
-    moved,
-    started,
-)
+from mailcore.attempt import Attempt
+from mailcore.lifecycle import KEPT, SETTLED, TRANSITIONS, WAITING, Email, Reason, Status, closed, moved, started
 from mailcore.outcome import Verdict
 
 LEASE = MINUTE

@@ -11,7 +11,7 @@ from mailcore.events import Event, Happening
 from mailcore.lifecycle import Status
 from mailcore.message import Address, Message
 from mailcore.outcome import Accepted, Deferred, Rejected, Unknown
-from mailcore.plan import Rules
+from mailcore.rules import Rules
 from mailcore.testing import Outbox
 
 HOUR = timedelta(hours=1)

@@ -11,10 +11,11 @@ from tests.dst.given import CLEAR, HOUR, MINUTE, NOW, SECOND, attempt, deferred,
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Lane, OnUnknown
 from mailcore.outcome import Verdict
-from mailcore.plan import Begin, Conclude, GiveUp, Hold, Plan, Rules, Skip, Wait, Withdraw, attempt_of, recovered
+from mailcore.plan import Begin, Conclude, GiveUp, Hold, Plan, Skip, Wait, Withdraw, attempt_of, recovered
 from mailcore.plan import plan_attempt as plan_of
 from mailcore.provider import Feature, Needs, ProviderView
 from mailcore.retry import RetryPolicy
+from mailcore.rules import Rules
 from mailcore.standing import Obstacle
 from mailcore.strategy import priority
 

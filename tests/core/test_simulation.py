@@ -17,8 +17,8 @@ from mailcore.engine import Pace
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Lane
 from mailcore.outcome import Accepted, Deferred, Rejected, Throttled, Unknown, Verdict
-from mailcore.plan import Rules
 from mailcore.ports import Due
+from mailcore.rules import Rules
 from mailcore.simulation import (
     CATALOGUE,
     CONTESTANTS,

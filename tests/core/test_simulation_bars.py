@@ -17,7 +17,7 @@ from tests.core.simulated import each, figures, team
 from mailcore.breaker import BreakerRules
 from mailcore.health import HealthRules
 from mailcore.outcome import Verdict
-from mailcore.plan import Rules
+from mailcore.rules import Rules
 from mailcore.score import estimate
 from mailcore.simulation import PAIR, SEEDS, Match, Scenario, Stream, Watch, delivered
 from mailcore.simulation.catalogue import ALL_BROWN, CALM, HEALTHY, HOUR, MINUTE, SECOND, THROTTLED, long_outage, spell

@@ -13,17 +13,18 @@ from msgspec.structs import replace
 from tests.dst.virtual import LoopClock
 
 from mailcore.assembly import Assembled, Tuning, assembled
+from mailcore.attempt import Attempt, Why
 from mailcore.courier import Courier
 from mailcore.engine import Engine, Pace
 from mailcore.events import Event, Happening
 from mailcore.intake import new_email
-from mailcore.lifecycle import Attempt, Email, Status, Why
+from mailcore.lifecycle import Email, Status
 from mailcore.mailer import Mailer
 from mailcore.message import Address, Message
 from mailcore.outcome import Verdict
-from mailcore.plan import Rules
 from mailcore.ports import Configured, Ports
 from mailcore.provider import Capabilities, ProviderView
+from mailcore.rules import Rules
 from mailcore.standing import Obstacle, Standing
 from mailcore.testing import MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider, draws, ids
 from mailcore.testing.manual_clock import BEGINNING

@@ -25,9 +25,9 @@ from mailcore.intake import new_email
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Message, OnUnknown
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown, Verdict
-from mailcore.plan import Rules
 from mailcore.provider import Capabilities, Send
 from mailcore.retry import RetryPolicy
+from mailcore.rules import Rules
 from mailcore.strategy import priority
 from mailcore.testing import ManualClock, MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING

@@ -13,8 +13,8 @@ from mailcore.engine import Pace
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Message, OnUnknown
 from mailcore.outcome import Accepted, Deferred, Outcome
-from mailcore.plan import Rules
 from mailcore.provider import Send
+from mailcore.rules import Rules
 from mailcore.strategy import priority
 from mailcore.testing import MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING

@@ -23,9 +23,9 @@ from mailcore.errors import MailError, QueueUnavailableError, StoreUnavailableEr
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Lane, Message, OnUnknown
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown, Verdict
-from mailcore.plan import Rules
 from mailcore.ports import Added, Due
 from mailcore.provider import Send
+from mailcore.rules import Rules
 from mailcore.strategy import weighted
 from mailcore.testing import MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING

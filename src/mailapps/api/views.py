@@ -9,7 +9,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from mailcore.lifecycle import Attempt, Email, EmailId, Entry, Reason, Status, Why
+from mailcore.attempt import Attempt, Why
+from mailcore.lifecycle import Email, EmailId, Entry, Reason, Status
 from mailcore.message import Address, Attachment, Lane, Message, OnUnknown, envelope
 from mailcore.outcome import Verdict
 from mailcore.ports import Page

@@ -20,8 +20,8 @@ from mailapps.cli.exits import Exit, UsageError
 from mailapps.cli.printing import Column, console, print_json, table_of
 from mailapps.container import Role, provider_problems, rules_of
 from mailapps.settings_sources import load
-from mailcore.assembly import Share
-from mailcore.plan import Rules
+from mailcore.discovery import Share
+from mailcore.rules import Rules
 from mailcore.simulation import CATALOGUE, CONTESTANTS, PAIR, Figures, MadeUp, Match, Scenario, all_played, matches
 
 Names = Annotated[tuple[str, ...], Parameter(negative="")]

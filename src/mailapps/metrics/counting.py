@@ -15,8 +15,9 @@ from typing import Final
 
 from mailapps.metrics import catalogue as c
 from mailapps.metrics.catalogue import Metric
+from mailcore.attempt import Attempt
 from mailcore.events import Event, Happening
-from mailcore.lifecycle import BURIED, Attempt, Email, Reason, Status
+from mailcore.lifecycle import BURIED, Email, Reason, Status
 from mailcore.message import Lane
 from mailcore.outcome import Verdict
 

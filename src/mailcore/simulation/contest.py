@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mailcore.breaker import BreakerRules
-from mailcore.plan import Rules
 from mailcore.provider import ProviderView
+from mailcore.rules import Rules
 from mailcore.simulation.catalogue import CATALOGUE, PAIR, RARE
 from mailcore.simulation.delivery import delivered
 from mailcore.simulation.figures import Figures, averaged, figures_of

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from mailcore.intake import new_email
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Message
-from mailcore.plan import Rules
 from mailcore.route import find_route
+from mailcore.rules import Rules
 from mailcore.simulation.chronicle import Chronicle, Sample
 from mailcore.simulation.internet import BEGINNING
 from mailcore.simulation.scenario import Scenario, Stream

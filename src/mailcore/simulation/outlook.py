@@ -10,8 +10,9 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from mailcore.attempt import Attempt
 from mailcore.health import Admission, Health, Report, Start, admit, reported, standing
-from mailcore.lifecycle import Attempt, Email
+from mailcore.lifecycle import Email
 from mailcore.outcome import Deferred, Throttled, verdict
 from mailcore.plan import Begin
 from mailcore.provider import Capabilities, Feature, ProviderView

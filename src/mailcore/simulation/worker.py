@@ -13,9 +13,10 @@ from math import ceil
 
 from msgspec.structs import replace
 
+from mailcore.attempt import Attempt
 from mailcore.dispatch import Transition, WakeUp, carried_out, record_outcome
 from mailcore.engine import HIDE_FOR
-from mailcore.lifecycle import Attempt, Email, EmailId, Reason, Status
+from mailcore.lifecycle import Email, EmailId, Reason, Status
 from mailcore.message import Lane
 from mailcore.outcome import verdict
 from mailcore.plan import Begin, Plan, Skip, Wait, plan_attempt, recovered

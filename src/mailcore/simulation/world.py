@@ -9,10 +9,11 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random  # noqa: TID251 - seeded: one seed gives one run
 
+from mailcore.attempt import Attempt
 from mailcore.breaker import State
 from mailcore.health import Health, standing
-from mailcore.lifecycle import Attempt, Email, Status
-from mailcore.plan import Rules
+from mailcore.lifecycle import Email, Status
+from mailcore.rules import Rules
 from mailcore.simulation.chronicle import Chronicle, Fate, Turn
 from mailcore.simulation.internet import BEGINNING, Answer, Internet
 from mailcore.simulation.scenario import Scenario

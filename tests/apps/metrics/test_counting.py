@@ -15,9 +15,10 @@ from mailapps.metrics.catalogue import ATTEMPTS, CATALOGUE, LATENCY, SENT_WITHIN
 from mailapps.metrics.counting import OTHER, Tally
 from mailcore.appeal import Resolution
 from mailcore.assembly import Tuning
+from mailcore.attempt import Attempt
 from mailcore.errors import ConflictError
 from mailcore.events import Event, Happening
-from mailcore.lifecycle import SETTLED, Attempt, Email, Status
+from mailcore.lifecycle import SETTLED, Email, Status
 from mailcore.message import Message, OnUnknown
 from mailcore.outcome import Accepted, Deferred, Outcome, Rejected, Unknown, Verdict
 from mailcore.testing.contracts.examples import NOW, attempt, next_of, queued

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from msgspec.structs import replace
 
-from mailcore.lifecycle import Attempt, Email, Entry, PassedOver, Reason, Status, Why
+from mailcore.attempt import Attempt, PassedOver, Why
+from mailcore.lifecycle import Email, Entry, Reason, Status
 from mailcore.message import Address, Attachment, Lane, Message, OnUnknown
 from mailcore.outcome import Verdict
 from mailcore.provider import Feature, Needs
