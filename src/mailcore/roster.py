@@ -6,17 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from msgspec.structs import replace
 
+from mailcore.agreement import merged
+from mailcore.attempt import Attempt
 from mailcore.errors import HealthUnavailableError
 from mailcore.events import Event, Happening
 from mailcore.health import Admission, Health, HealthRules, Report, Start, admit, released, reported, standing
-from mailcore.lifecycle import Attempt, Email, EmailId
+from mailcore.lifecycle import Email, EmailId
 from mailcore.outcome import Deferred, Misconfigured, Outcome, Throttled, verdict
-from mailcore.plan import Begin, Rules
+from mailcore.plan import Begin
 from mailcore.ports import Configured, Due, Ports
 from mailcore.provider import ProviderView
+from mailcore.rules import Rules
 from mailcore.standing import Obstacle, Standing
 from mailcore.switchboard import Switchboard
 from mailcore.switches import overridden
@@ -40,6 +44,7 @@ class Roster:
     slots: int
     _seats: dict[EmailId, str] = field(default_factory=dict[EmailId, str])
     _known: Mapping[str, Health] = field(default_factory=dict[str, Health])
+    _astray: dict[str, Health] = field(default_factory=dict[str, Health])
     latest: tuple[ProviderView, ...] = ()
     board: Switchboard = field(init=False)
 
@@ -51,12 +56,25 @@ class Roster:
         """Return every configured provider as a decision sees it now."""
         await self.board.current()
         try:
-            self._known = await self.ports.health.load()
+            await self._rejoin()
+            self._known = {**await self.ports.health.load(), **self._astray}
         except HealthUnavailableError as error:
             self._failed("", error)
         seated = self.seated
         self.latest = tuple(self._view(configured, seated) for configured in self.ports.providers)
         return self.latest
+
+    async def _rejoin(self) -> None:
+        """Tell everybody what this process went by alone while they could not be told; the worse state wins.
+
+        Raises:
+            HealthUnavailableError: They still cannot be.
+        """
+        for provider in tuple(self._astray):
+            mine = self._astray[provider]
+            await self.ports.health.update(provider, partial(merged, mine))
+            if self._astray.get(provider) is mine:
+                del self._astray[provider]
 
     @property
     def seated(self) -> Counter[str]:
@@ -104,14 +122,14 @@ class Roster:
             reserved=begin.reserved,
             max_per_second=view.max_per_second,
         )
-        admission = await self._ask(begin.provider, start, view)
+        admission = await self._ask(begin.provider, start)
         if not admission.granted:
             self.leave(email.id)
         return admission
 
-    async def _ask(self, provider: str, start: Start, view: ProviderView) -> Admission:
-        """Change a provider's health by a start; without shared health the attempt goes by what was known."""
-        answers = [Admission(granted=True, reserved_at=None, standing=view.standing)]
+    async def _ask(self, provider: str, start: Start) -> Admission:
+        """Change a provider's health by a start; without shared health, that which this process knows."""
+        answers: list[Admission] = []
 
         def change(health: Health) -> Health:
             seen = overridden(health, self.board.known, provider)
@@ -123,7 +141,7 @@ class Roster:
             await self.ports.health.update(provider, change)
         except HealthUnavailableError as error:
             self._failed(start.token, error)
-            return answers[0]
+            self._go_alone(provider, change)
         return answers[-1]
 
     async def report(self, email: Email, attempt: Attempt, outcome: Outcome, latency: timedelta) -> None:
@@ -157,6 +175,12 @@ class Roster:
             self._known = {**self._known, provider: known}
         except HealthUnavailableError as error:
             self._failed(provider, error)
+            self._go_alone(provider, change)
+
+    def _go_alone(self, provider: str, change: HealthChange) -> None:
+        """Make a change to what this process knows: the same rules hold here, until all can be told."""
+        self._astray[provider] = change(self._known.get(provider) or Health())
+        self._known = {**self._known, provider: self._astray[provider]}
 
     def _failed(self, note: str, error: HealthUnavailableError) -> None:
         """Tell the watcher that shared health did not answer."""

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.dst.given import CLEAR, MINUTE, NOW, RULES, SECOND, World, attempt, email, shut, view
 from tests.dst.virtual import virtually
 
-from mailcore.breaker import State
+from mailcore.breaker import Breaker, State
 from mailcore.events import Happening
 from mailcore.health import Health
 from mailcore.lifecycle import Status
@@ -57,6 +57,68 @@ async def test_what_was_known_last_is_kept_while_health_is_down() -> None:
     (seen,) = await made.courier.roster.views()
 
     assert seen.standing.obstacle == "throttled"
+
+
+async def half_open(made: World) -> None:
+    """Have a process know a provider that may be probed, and then no more than that."""
+    made.health.known["p1"] = Health(breaker=Breaker(state=State.OPEN, generation=1, reopens_at=NOW))
+    await made.courier.roster.views()
+    made.health.down = True
+
+
+@virtually
+async def test_without_shared_health_a_process_makes_no_more_probes_than_there_are_permits() -> None:
+    """I29: P permits per process while nobody can be asked; a probe that was asked for twice is one."""
+    made = World((ScriptedProvider("p1"),))
+    await half_open(made)
+    begin = await planned(made)
+    roster = made.courier.roster
+
+    asked = [await roster.admit(replace(email(), id=f"em_{n // 2}"), begin) for n in range(20)]
+
+    assert [one.granted for one in asked] == [True] * 6 + [False] * 14
+    assert (await roster.views())[0].standing.obstacle == "probing"
+
+
+@virtually
+async def test_without_shared_health_a_failed_probe_opens_the_breaker_here() -> None:
+    """The same rules hold with what this process sees alone."""
+    made = World((ScriptedProvider("p1"),))
+    await half_open(made)
+    begin = await planned(made)
+    roster = made.courier.roster
+    await roster.admit(email(), begin)
+
+    probe = attempt(probe=True, generation=begin.generation)
+    await roster.report(email(), probe, Deferred(code="503", detail=""), SECOND)
+
+    assert (await roster.views())[0].standing.obstacle == "open"
+    assert made.health.known["p1"].breaker.generation == 1
+
+
+@pytest.mark.parametrize("theirs", [State.CLOSED, State.OPEN])
+def test_when_shared_health_is_back_the_worse_state_wins(theirs: State) -> None:
+    """What a process saw alone is told to all, once, and neither forgets what the other knows."""
+
+    @virtually
+    async def scenario() -> None:
+        made = World((ScriptedProvider("p1"),))
+        roster = made.courier.roster
+        await roster.views()
+        made.health.down = True
+        await roster.report(email(), attempt(), Throttled(code="429", detail="", retry_after=MINUTE), SECOND)
+        breaker = Breaker(state=theirs, generation=3, reopens_at=NOW + 2 * MINUTE)
+        made.health.known["p1"] = Health(breaker=breaker)
+        made.health.down = False
+
+        await roster.views()
+
+        merged = made.health.known["p1"]
+        assert (merged.not_before, merged.breaker.state, merged.breaker.generation) == (NOW + MINUTE, theirs, 3)
+        made.health.known["p1"] = Health()
+        assert (await roster.views())[0].standing.obstacle is None
+
+    scenario()
 
 
 @virtually
