@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from mailcore.errors import Problem
-from mailcore.message import Attachment, Limits, Message
+from mailcore.message import OUR_ID, Attachment, Limits, Message
 from mailcore.problems import ProblemCode, below, body_problem, line_problem, problem, shown_problem
 
 # RFC 5322 section 3.6.8: printable ASCII but the colon. 76 leaves room for the colon in a line of 78.
@@ -80,7 +80,7 @@ def _subject_problems(subject: str, limits: Limits) -> Iterator[Problem]:
 def _body_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with the bodies."""
     if not message.text and not message.html:
-        yield problem("/text", ProblemCode.REQUIRED, "one of text and html is required")
+        yield problem("/text", ProblemCode.REQUIRED, "a message needs a body: write text or html, or both")
     yield from _found(body_problem(message.text or "", "/text", limits.body_bytes))
     yield from _found(body_problem(message.html or "", "/html", limits.body_bytes))
 
@@ -200,10 +200,13 @@ def _metadata_problems(message: Message, limits: Limits) -> Iterator[Problem]:
 
 
 def _metadata_key_problem(key: str, pointer: str, limits: Limits) -> Problem | None:
-    """Return what is wrong with a metadata key: one that a store could read as an operator or a path."""
+    """Return what is wrong with a metadata key: a store could read it as an operator or a path, or it is ours."""
     if wrong := line_problem(key, pointer, limits.metadata_key_length):
         return wrong
     if not _METADATA_KEY.fullmatch(key):
         detail = "a key is not empty, has no dot and does not begin with $"
         return problem(pointer, ProblemCode.INVALID_NAME, detail)
+    if key.lower() == OUR_ID:
+        detail = "mailcore puts the e-mail's id under this key at the providers: choose another"
+        return problem(pointer, ProblemCode.RESERVED_KEY, detail)
     return None

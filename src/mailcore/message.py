@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct, field
+
+OUR_ID: Final = "mailcore_id"
+"""The key of the metadata under which a provider gets our id of the e-mail; no message may use it."""
 
 
 class Lane(StrEnum):

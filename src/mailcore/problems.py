@@ -84,6 +84,9 @@ class ProblemCode(StrEnum):
     RESERVED_HEADER = "reserved_header"
     """A header that mailcore or the provider sets from a field of the message."""
 
+    RESERVED_KEY = "reserved_key"
+    """A metadata key under which mailcore puts its own id at the providers."""
+
     DUPLICATE = "duplicate"
     """The same header, tag or content_id twice."""
 

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from mailcore import problems
-from mailcore.errors import InvalidMessageError
+from mailcore.errors import InvalidMessageError, Problem
 from mailcore.message import Address, Attachment, Lane, Message
 from mailcore.problems import ProblemCode
 from mailcore.validation import checked
@@ -113,6 +113,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, ProblemCode]] = {
     "operator as a key": ({"metadata": {"$ne": "a"}}, "/metadata/$ne", ProblemCode.INVALID_NAME),
     "path as a key": ({"metadata": {"a.b": "a"}}, "/metadata/a.b", ProblemCode.INVALID_NAME),
     "NUL in a key": ({"metadata": {"a\0": "a"}}, "/metadata/a?", ProblemCode.CONTROL_CHARACTER),
+    "our own key": ({"metadata": {"mailcore_id": "em_1"}}, "/metadata/mailcore_id", ProblemCode.RESERVED_KEY),
+    "our own key in another case": (
+        {"metadata": {"Mailcore_ID": "1"}},
+        "/metadata/Mailcore_ID",
+        ProblemCode.RESERVED_KEY,
+    ),
     "break in a metadata value": ({"metadata": {"a": "b\n"}}, "/metadata/a", ProblemCode.CONTROL_CHARACTER),
     "schedule without offset": (
         {"scheduled_at": datetime(2026, 2, 1)},  # noqa: DTZ001  the mistake under test
@@ -151,6 +157,16 @@ WRONG: dict[str, tuple[dict[str, Any], str, ProblemCode]] = {
 def test_what_is_wrong_is_pointed_to(change: dict[str, Any], pointer: str, code: ProblemCode) -> None:
     """One mistake in a message is one problem, at its place and with its code."""
     assert found(replace(GOOD, **change)) == [(pointer, code)]
+
+
+@pytest.mark.parametrize("bodies", [{"text": None}, {"text": ""}, {"text": "", "html": ""}])
+def test_a_message_without_a_body_is_told_what_it_may_have(bodies: dict[str, str | None]) -> None:
+    """An empty body is no body, and the problem names both fields that could be one."""
+    with pytest.raises(InvalidMessageError) as caught:
+        checked(replace(GOOD, **bodies), now=NOW)
+
+    (wrong,) = caught.value.problems
+    assert wrong == Problem("/text", ProblemCode.REQUIRED, "a message needs a body: write text or html, or both")
 
 
 def test_every_code_has_a_message_that_earns_it() -> None:

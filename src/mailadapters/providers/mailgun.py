@@ -33,12 +33,11 @@ from mailadapters.providers.kind import KeyCheck, KeyState, Probe, ProviderKind,
 from mailadapters.providers.multipart import FilePart, form
 from mailadapters.providers.statuses import by_status, succeeded, text_of
 from mailcore.addresses import formatted, unrepeated, wire
-from mailcore.message import Address, Attachment, envelope
+from mailcore.message import OUR_ID, Address, Attachment, envelope
 from mailcore.outcome import Accepted, Misconfigured, Outcome, Scope, Unknown
 from mailcore.provider import Capabilities, Feature, HttpRequest, HttpResponse, Send
 from mailcore.secret import Secret
 
-OUR_ID = "mailcore_id"
 """The variable under which our id comes back in events."""
 
 CAPABILITIES = Capabilities(

@@ -24,12 +24,11 @@ from mailadapters.providers.http import connector
 from mailadapters.providers.kind import KeyCheck, KeyState, Probe, ProviderKind, checked_base_url
 from mailadapters.providers.statuses import by_status, succeeded, text_of
 from mailcore.addresses import unrepeated, wire
-from mailcore.message import Address, Attachment, Message, envelope
+from mailcore.message import OUR_ID, Address, Attachment, Message, envelope
 from mailcore.outcome import Accepted, Misconfigured, Outcome, Scope, Unknown
 from mailcore.provider import Capabilities, Feature, HttpRequest, HttpResponse, Send
 from mailcore.secret import Secret
 
-OUR_ID = "mailcore_id"
 """The name in `custom_args` under which our id comes back in events."""
 
 _MAY_SEND = "mail.send"

@@ -160,6 +160,7 @@ PARTS: dict[str, Provoke] = {
     "invalid_content_id": of_file(content_id="a b"),
     "invalid_name": posting(message(metadata={"$ne": "x"})),
     "reserved_header": posting(message(headers={"Bcc": "x"})),
+    "reserved_key": posting(message(metadata={"mailcore_id": "x"})),
     "duplicate": posting(message(tags=["a", "a"])),
     "repeated": asking("GET", "/api/emails?limit=1&limit=1"),
     "invalid_key": posting(headers={"Idempotency-Key": "x" * 256}),
