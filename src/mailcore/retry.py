@@ -51,17 +51,14 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     max_rounds: int | None = None
     retry_after_limit: timedelta = timedelta(hours=24)
 
-    def delay(self, rounds: int, u: float, retry_after: timedelta | None = None) -> timedelta:
-        """Return how long to wait for the next round.
+    def delay(self, rounds: int, u: float) -> timedelta:
+        """Return how long to wait for the next round, if no provider asks for more.
 
         Args:
             rounds: The rounds that ended before the latest one: 0 for the first delay.
             u: A uniform draw from [0, 1), made by the caller.
-            retry_after: The least that the provider of the next attempt asked for, if it did.
         """
-        doubled = self.base * (1 << min(rounds, _MOST_DOUBLINGS))
-        jittered = u * min(self.cap, doubled)
-        return max(jittered, min(retry_after or timedelta(0), self.retry_after_limit))
+        return u * min(self.cap, self.base * (1 << min(rounds, _MOST_DOUBLINGS)))
 
 
 class RetryBudget(Struct, frozen=True, kw_only=True):

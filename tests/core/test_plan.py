@@ -354,6 +354,30 @@ def test_a_round_ends_when_the_others_are_unavailable() -> None:
     assert waits(plan(one, view("p1"), view("p2", standing=shut(Obstacle.OPEN, NOW + HOUR)))).round_over
 
 
+@given(
+    rounds=st.integers(0, 40),
+    u=st.floats(0, 1, exclude_max=True),
+    wish=st.timedeltas(timedelta(), DAY),
+    age=st.timedeltas(SECOND, 3 * DAY),
+    expires=st.booleans(),
+)
+def test_a_backoff_is_no_shorter_than_the_wish_and_ends_before_the_email(
+    rounds: int, u: float, wish: timedelta, age: timedelta, *, expires: bool
+) -> None:
+    """W3, W6: it waits for the Retry-After at least; what could only be due at its end or later fails now."""
+    end = NOW + age
+    tried = (deferred(1, round=rounds, repeat_at=NOW + wish),)
+    one = email(Status.SENDING, attempts=tried, rounds=rounds, give_up_at=end)
+
+    made = plan(replace(one, expires_at=end if expires else None), view("p1"), u=u)
+
+    due = NOW + max(wish, RULES.retry.delay(rounds, u))
+    if due < end:
+        assert waits(made).until == due
+    else:
+        assert made == GiveUp(Reason.EXPIRED if expires else Reason.GAVE_UP)
+
+
 def test_a_retry_after_is_the_floor_of_the_backoff() -> None:
     """I19: the provider that asked for an hour is not tried again before."""
     one = email(Status.SENDING, attempts=(deferred(1, repeat_at=NOW + HOUR),))
