@@ -5,8 +5,8 @@ from tests.dst.world import EMAILS, live
 
 from mailcore.testing import draws
 
-WORLDS = 80
-BLOCKS = 8
+WORLDS = 300
+BLOCKS = 12
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
