@@ -23,6 +23,7 @@ EXCEPTIONS: Mapping[str, str] = {"certifi": "MPL-2.0", "dramatiq": "LGPL-3.0-or-
 """Used as they are, as packages of their own, and so nothing is asked of the code beside them."""
 
 _SPELLINGS: Mapping[str, str] = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "MIT License": "MIT",
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
