@@ -129,7 +129,7 @@ class Town:
 
     async def requests(self, **wanted: str) -> list[Json]:
         """Return the emulator's ledger, oldest first."""
-        answer = await self.emulator.http.get("/emulator/requests", params={"limit": "10000", **wanted})
+        answer = await self.emulator.http.get("/emulator/requests", params={"limit": "100000", **wanted})
         assert answer.status_code == 200, answer.text
         return list(answer.json()["requests"])
 
