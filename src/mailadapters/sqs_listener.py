@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from mailadapters import sqs_connection as sqs
 from mailadapters.reach import REST_S, Reach, UnreachableError
-from mailadapters.sqs_connection import LIMIT_S, Connection, SqsPlace
+from mailadapters.sqs_connection import Connection, SqsPlace
 from mailadapters.sqs_format import ids_of
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import EmailId
@@ -52,7 +52,7 @@ class Listener:
         """Return what has arrived."""
         receive = partial(self.connection.receive, self.queue, sqs.WAIT_S)
         try:
-            return await self.reach.ask(receive, sqs.WAIT_S + LIMIT_S)
+            return await self.reach.ask(receive, sqs.WAIT_S + sqs.LIMIT_S)
         except UnreachableError as error:
             log.debug("%s: %s", self.queue, error)
             await asyncio.sleep(REST_S)
@@ -79,7 +79,7 @@ class Listener:
     async def _tried(self, call: Awaitable[None]) -> None:
         """Do something that may fail: SQS then shows the messages again, and a wake-up may be repeated."""
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(sqs.LIMIT_S):
                 await call
         except sqs.FAULTS as error:
             log.debug("%s: %s", self.queue, sqs.told(error))

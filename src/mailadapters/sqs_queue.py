@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
+from mailadapters import sqs_connection as sqs
 from mailadapters.gathering import Burial, Gathering, WakeUps, by_lane
 from mailadapters.reach import Reach, Server, UnreachableError
-from mailadapters.sqs_connection import FAULTS, LIMIT_S, Connection, SqsPlace, place_of, told
+from mailadapters.sqs_connection import Connection, SqsPlace, place_of
 from mailadapters.sqs_format import MOST_IDS, body_of, burial_of
 from mailadapters.system import new_clock
 from mailcore.errors import QueueUnavailableError
@@ -27,7 +28,7 @@ class SqsQueue:
     def __init__(self, place: SqsPlace, clock: Clock) -> None:
         self._place = place
         self._connection = Connection(place)
-        server = Server(name="SQS", ping=self._connection.ping, faults=FAULTS, limit_s=LIMIT_S, told=told)
+        server = Server(name="SQS", ping=self._connection.ping, faults=sqs.FAULTS, limit_s=sqs.LIMIT_S, told=sqs.told)
         self._reach = Reach(server, clock.monotonic)
         self._gathering = Gathering[WakeUps | Burial](self._write)
 

@@ -62,8 +62,12 @@ def _shared_sqs() -> Iterator[Server]:
 
 
 @pytest.fixture
-def shared_sqs(_shared_sqs: Server, aws_keys: None) -> Server:
-    """Give a server of the SQS protocol that all tests share: use queues of your own in it, and leave it running."""
+def shared_sqs(_shared_sqs: Server, aws_keys: None, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Give a server of the SQS protocol that all tests share: use queues of your own in it, and leave it running.
+
+    It may take its time: the stand-in is slow, the more so on a busy machine.
+    """
+    monkeypatch.setattr("mailadapters.sqs_connection.LIMIT_S", 20.0)
     return _shared_sqs
 
 
