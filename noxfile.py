@@ -151,6 +151,13 @@ def simulate(session: nox.Session) -> None:
 
 
 @nox.session
+def screenshots(session: nox.Session) -> None:
+    """Take the pictures of the documentation anew, in a real Chromium."""
+    session.install("-e", EVERYTHING, *group("test"))
+    session.run("python", "tools/take_screenshots.py")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure, each figure beside a bare floor of the same run; nothing passes or fails by it."""
     session.install("-e", EVERYTHING, *group("test"))
