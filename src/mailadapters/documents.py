@@ -1,4 +1,4 @@
-"""E-mails, messages and health as documents, and back: what the stores share.
+"""E-mails, messages, health and API keys as documents, and back: what the stores share.
 
 Readers are tolerant, so that two releases can run side by side: fields that this release does not know are left
 out, and fields that an older release did not write take their defaults. What still cannot be understood, such
@@ -8,7 +8,8 @@ as a status of a newer release, is an UnreadableError, which stores count and pa
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ from msgspec.structs import fields, replace
 
 from mailcore.errors import StoreUnavailableError
 from mailcore.health import Health
+from mailcore.keys import ApiKey, ApiKeys
 from mailcore.lifecycle import Email, EmailId, Reason, Status
 from mailcore.message import Address, Attachment, Message
 
@@ -36,6 +38,7 @@ _json: Final = msgspec.json.Encoder()
 _msgpack: Final = msgspec.msgpack.Encoder()
 _email: Final = msgspec.json.Decoder(Email)
 _health: Final = msgspec.json.Decoder(Health)
+_key: Final = msgspec.json.Decoder(ApiKey)
 _message: Final = msgspec.msgpack.Decoder(Message)
 
 
@@ -151,6 +154,21 @@ def health_from_text(text: str | bytes) -> Health:
         return _health.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _unreadable("a provider's health", error) from error
+
+
+def key_text(key: ApiKey) -> str:
+    """Return an API key as one line of JSON."""
+    return _json.encode(key).decode()
+
+
+def keys_from_texts(texts: Iterable[str | bytes]) -> ApiKeys:
+    """Return the API keys of JSON documents; one that this release does not understand opens nothing here."""
+    keys: dict[str, ApiKey] = {}
+    for text in texts:
+        with suppress(msgspec.DecodeError):
+            key = _key.decode(text)
+            keys[key.id] = key
+    return keys
 
 
 def cursor(created_at: int, email_id: EmailId) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Final
 import uuid_utils
 
 from mailcore.identity import base32hex
+from mailcore.keys import KEY_PREFIX, NAME_LENGTH, SECRET_BYTES, base62
 from mailcore.lifecycle import EmailId
 
 SAMPLED_EVERY: Final = 30.0
@@ -68,6 +70,21 @@ def new_email_id() -> EmailId:
 def new_request_id() -> str:
     """Return a name for one request: `req_` and a UUIDv7."""
     return f"req_{base32hex(uuid_utils.uuid7().bytes)}"
+
+
+def new_key_id() -> str:
+    """Return a name for an API key: `key_` and 8 digits and letters, drawn by the system's own dice."""
+    return f"{KEY_PREFIX}{base62(secrets.token_bytes(NAME_LENGTH), NAME_LENGTH)}"
+
+
+def new_key_secret() -> bytes:
+    """Return as many random octets as make an API key, drawn by the system's own dice."""
+    return secrets.token_bytes(SECRET_BYTES)
+
+
+def new_pepper() -> str:
+    """Return what a store digests the secrets of API keys with."""
+    return base62(secrets.token_bytes(SECRET_BYTES), SECRET_BYTES)
 
 
 def new_token() -> str:

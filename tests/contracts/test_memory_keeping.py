@@ -3,10 +3,10 @@
 import pytest
 
 from mailcore.testing import MemoryStore
-from mailcore.testing.contracts import LeaseContract, RetainingContract, SwitchesContract
+from mailcore.testing.contracts import KeysContract, LeaseContract, RetainingContract, SwitchesContract
 
 
-class TestMemoryKeeping(SwitchesContract, LeaseContract, RetainingContract):
+class TestMemoryKeeping(SwitchesContract, LeaseContract, KeysContract, RetainingContract):
     """MemoryStore keeps all that a store may keep besides e-mails."""
 
     @pytest.fixture

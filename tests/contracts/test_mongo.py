@@ -8,6 +8,7 @@ from mailadapters.mongo import MongoClock, MongoHealth, MongoStore, open_store
 from mailcore.testing.contracts import (
     ClockContract,
     HealthContract,
+    KeysContract,
     LeaseContract,
     RetainingContract,
     StockContract,
@@ -29,8 +30,8 @@ class TestMongoStore(StoreContract, StockContract):
     """MongoStore is an EmailStore that takes stock."""
 
 
-class TestMongoKeeping(SwitchesContract, LeaseContract):
-    """MongoStore keeps switches and leases."""
+class TestMongoKeeping(SwitchesContract, LeaseContract, KeysContract):
+    """MongoStore keeps switches, leases and API keys."""
 
 
 class TestMongoRetaining(RetainingContract):

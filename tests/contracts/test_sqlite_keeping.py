@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from mailadapters.sqlite import SqliteStore, open_store
-from mailcore.testing.contracts import LeaseContract, RetainingContract, SwitchesContract
+from mailcore.testing.contracts import KeysContract, LeaseContract, RetainingContract, SwitchesContract
 
 
-class TestSqliteKeeping(SwitchesContract, LeaseContract, RetainingContract):
+class TestSqliteKeeping(SwitchesContract, LeaseContract, KeysContract, RetainingContract):
     """SqliteStore keeps all that a store may keep besides e-mails."""
 
     @pytest.fixture

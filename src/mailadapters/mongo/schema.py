@@ -4,6 +4,7 @@ emails: one small document for each e-mail, changed by every save; shape.py says
 contents: the messages, written once, before their e-mail.
 health: what all processes know of the providers.
 switches, leases: what the operator has switched by hand, and who leads the schedulers.
+keys, pepper: API keys, and what their secrets are digested with where no setting says.
 
 Nothing is unique but `_id`, and there are no transactions, change streams, pipeline updates, partial or TTL indexes:
 every collection can be sharded by a hashed `_id` without any other change. Lists have an index for their order and
@@ -43,6 +44,8 @@ class Collections:
         self.health: Collection = database["health"]
         self.switches: Collection = database["switches"]
         self.leases: Collection = database["leases"]
+        self.keys: Collection = database["keys"]
+        self.pepper: Collection = database["pepper"]
 
     @property
     def emails_confirmed(self) -> Collection:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place
-from mailadapters.mongo import keeping
+from mailadapters.mongo import keeping, keys
 from mailadapters.mongo.access import Access
 from mailadapters.mongo.clock import MongoClock
 from mailadapters.mongo.coalescing import Coalescer
@@ -21,6 +21,7 @@ from mailadapters.mongo.shape import listed
 from mailadapters.mongo.stock import stock
 from mailadapters.mongo.taking import Take, take
 from mailadapters.mongo.writing import New, Next, add_all, new, next_version, save_all
+from mailcore.keys import ApiKey, ApiKeys
 from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
@@ -143,6 +144,15 @@ class MongoStore:
 
     async def swap_lease(self, before: Lease | None, after: Lease) -> bool:
         return await self._access.alone(lambda to: keeping.swap_lease(to, before, after))
+
+    async def load_keys(self) -> ApiKeys:
+        return await self._access.alone(keys.load_keys)
+
+    async def save_key(self, key: ApiKey) -> bool:
+        return await self._access.alone(lambda to: keys.save_key(to, key))
+
+    async def keep_pepper(self, offered: str) -> str:
+        return await self._access.alone(lambda to: keys.keep_pepper(to, offered))
 
     async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
         wanted = Walk(kept, millis(before), after, limit)

@@ -12,6 +12,7 @@ contents: the messages, written once, beside the first version of their e-mail.
 tombstones: what is left of e-mails whose record is gone, for as long as their key must still be known.
 health: what all processes on this file know of the providers.
 switches, leases: what the operator has switched by hand, and who leads what; see keeping.py.
+keys, pepper: API keys, and what their secrets are digested with where no setting says; see keys.py.
 
 Lists have an index for their order, and one for each of the rare things that operators look for. Any other filter
 is looked for newest first, a bounded span at a time: an index for each would cost every e-mail more than they save.
@@ -60,6 +61,10 @@ MIGRATIONS: Final = (
     CREATE INDEX tombstones_oldest ON tombstones (created_at);
     CREATE TABLE switches (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE leases (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE keys (id TEXT PRIMARY KEY, version INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE pepper (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL);
     """,
 )
 

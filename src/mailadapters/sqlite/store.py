@@ -8,6 +8,7 @@ from datetime import datetime
 from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place
 from mailadapters.sqlite.access import Access
 from mailadapters.sqlite.keeping import Named, Swap, leases_all, swap_all, switch_all, switches_all
+from mailadapters.sqlite.keys import keep_all, keys_all, pepper_all
 from mailadapters.sqlite.listing import Found, Span, count_all, find_all
 from mailadapters.sqlite.provider_health import SqliteHealth
 from mailadapters.sqlite.reading import content_all, get_all
@@ -16,6 +17,7 @@ from mailadapters.sqlite.rows import row
 from mailadapters.sqlite.stock import piles_all
 from mailadapters.sqlite.taking import Take, take_all
 from mailadapters.sqlite.writing import New, Next, add_all, save_all
+from mailcore.keys import ApiKey, ApiKeys
 from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
@@ -112,6 +114,15 @@ class SqliteStore:
 
     async def swap_lease(self, before: Lease | None, after: Lease) -> bool:
         return await self._access.write(swap_all, Swap(before, after))
+
+    async def load_keys(self) -> ApiKeys:
+        return await self._access.read(keys_all, None)
+
+    async def save_key(self, key: ApiKey) -> bool:
+        return await self._access.write(keep_all, key)
+
+    async def keep_pepper(self, offered: str) -> str:
+        return await self._access.write(pepper_all, offered)
 
     async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
         walked = await self._access.look(walk_all, Walk(kept, millis(before), after, limit))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
+from mailcore.keys import ApiKey, ApiKeys
 from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId, Status
 from mailcore.message import Lane, Message
@@ -26,6 +27,8 @@ class MemoryStore:
         tombstones: What is left of e-mails whose record is gone, by id.
         switches: What the operator has switched by hand, by name.
         leases: Who leads what, by name.
+        keys: API keys, by id.
+        pepper: What their secrets are digested with; empty until somebody asks for it.
         down: While true every call raises StoreUnavailableError and nothing is changed.
         lose_answers: So many of the next writes will happen and raise StoreUnavailableError all the same.
         closed: How often it was closed.
@@ -37,6 +40,8 @@ class MemoryStore:
         self.tombstones: dict[EmailId, Email] = {}
         self.switches: dict[str, Switch] = {}
         self.leases: dict[str, Lease] = {}
+        self.keys: dict[str, ApiKey] = {}
+        self.pepper = ""
         self.down = False
         self.lose_answers = 0
         self.closed = 0
@@ -110,6 +115,25 @@ class MemoryStore:
             self.leases[after.name] = after
         self._answer()
         return swapped
+
+    async def load_keys(self) -> ApiKeys:
+        await self._reach()
+        return dict(self.keys)
+
+    async def save_key(self, key: ApiKey) -> bool:
+        await self._reach()
+        kept = self.keys.get(key.id)
+        fits = (kept.version if kept else 0) == key.version - 1
+        if fits:
+            self.keys[key.id] = key
+        self._answer()
+        return fits
+
+    async def keep_pepper(self, offered: str) -> str:
+        await self._reach()
+        self.pepper = self.pepper or offered
+        self._answer()
+        return self.pepper
 
     async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
         behind = _position(after) if after is not None else None

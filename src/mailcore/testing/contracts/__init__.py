@@ -9,6 +9,7 @@ A class supplies the fixture that its contract names; what it must give is said 
 
 from mailcore.testing.contracts.clock import ClockContract
 from mailcore.testing.contracts.leasing import LeaseContract
+from mailcore.testing.contracts.locking import KeysContract
 from mailcore.testing.contracts.provider_health import HealthContract
 from mailcore.testing.contracts.retaining import RetainingContract
 from mailcore.testing.contracts.sending import ProviderContract
@@ -20,6 +21,7 @@ from mailcore.testing.contracts.wake_up_queue import QueueContract
 __all__ = [
     "ClockContract",
     "HealthContract",
+    "KeysContract",
     "LeaseContract",
     "ProviderContract",
     "QueueContract",

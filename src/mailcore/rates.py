@@ -1,0 +1,129 @@
+"""How often somebody may ask: the generic cell rate algorithm, as a value and a pure function.
+
+GCRA is a token bucket that keeps one number: the moment at which the bucket will be full again. Source: ITU-T I.371,
+and how it is told at https://brandur.org/rate-limiting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Protocol, runtime_checkable
+
+from msgspec import Meta, Struct
+
+
+class RateLimit(Struct, frozen=True, kw_only=True):
+    """So many requests at once, and as many again within each `per`, evenly.
+
+    Attributes:
+        requests: 1 or more.
+        per: Above nothing, at most a day.
+    """
+
+    requests: Annotated[int, Meta(ge=1, le=1_000_000)]
+    per: timedelta
+
+    @property
+    def spacing_us(self) -> int:
+        """How many microseconds one request costs, 1 or more."""
+        return max(1, self.window_us // self.requests)
+
+    @property
+    def window_us(self) -> int:
+        """Microseconds in which a bucket that is empty becomes full."""
+        return max(self.requests, self.per // timedelta(microseconds=1))
+
+
+class Admission(Struct, frozen=True, kw_only=True):
+    """Whether a request may go on, and what its caller is told.
+
+    Attributes:
+        limit: By which it was judged.
+        allowed: Whether it may go on.
+        remaining: How many more may come at once.
+        retry_after_s: Seconds until the next one may; 0 if it may at once.
+        full_after_s: Seconds until as many as at the very beginning may come at once.
+    """
+
+    limit: RateLimit
+    allowed: bool
+    remaining: int
+    retry_after_s: float
+    full_after_s: float
+
+
+def full_at(before_us: int, limit: RateLimit, now_us: int) -> int | None:
+    """Return when the bucket will be full again if one more request is admitted; None if it is not.
+
+    Args:
+        before_us: When it would be full without this request; any moment that is past if it is full now.
+        limit: How often somebody may ask.
+        now_us: Microseconds on the same clock.
+    """
+    after = max(before_us, now_us) + limit.spacing_us
+    return after if after - now_us <= limit.spacing_us * limit.requests else None
+
+
+def told(limit: RateLimit, full_in_us: int, *, allowed: bool) -> Admission:
+    """Return what a caller is told of a bucket that will be full in so many microseconds.
+
+    Args:
+        limit: By which the request was judged.
+        full_in_us: After this request, if it was admitted.
+        allowed: Whether it was.
+    """
+    spacing, most = limit.spacing_us, limit.spacing_us * limit.requests
+    wait = max(0, max(0, full_in_us) + spacing - most)
+    return Admission(
+        limit=limit,
+        allowed=allowed,
+        remaining=max(0, math.floor((most - full_in_us) / spacing)),
+        retry_after_s=wait / 1e6,
+        full_after_s=max(0, full_in_us) / 1e6,
+    )
+
+
+@runtime_checkable
+class Rates(Protocol):
+    """How often each has asked: in this process alone, or together with others."""
+
+    async def admit(self, name: str, limit: RateLimit) -> Admission:
+        """Count a request of somebody, if it may go on. Never raises: without the others this process judges alone."""
+        ...
+
+
+@runtime_checkable
+class SharesRates(Protocol):
+    """A queue or store by which all processes agree on rates."""
+
+    @property
+    def rates(self) -> Rates:
+        """What they agree by."""
+        ...
+
+
+class LocalRates:
+    """Rates as one process sees them."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._full_at: dict[str, int] = {}
+
+    async def admit(self, name: str, limit: RateLimit) -> Admission:
+        """Count a request of somebody, if it may go on."""
+        now = self._now_us()
+        before = self._full_at.get(name, now)
+        after = full_at(before, limit, now)
+        if after is not None:
+            self._full_at[name] = after
+        return told(limit, (before if after is None else after) - now, allowed=after is not None)
+
+    def note(self, name: str, full_in_us: int) -> None:
+        """Remember what all processes together have found out of somebody, to go on from without them."""
+        self._full_at[name] = self._now_us() + full_in_us
+
+    def _now_us(self) -> int:
+        """Return the time in microseconds."""
+        return int(self._monotonic() * 1e6)
