@@ -20,6 +20,7 @@ from dependency_injector import containers, providers
 
 from mailadapters import system
 from mailapps.api.config import ApiConfig
+from mailapps.guarding import Guard, guard_of
 from mailapps.metrics.counting import Tally
 from mailapps.metrics.gauges import Stocktaker
 from mailapps.scheduling import must_keep, scheduler_of
@@ -216,6 +217,7 @@ def _api(
     store: EmailStore,
     queue: WakeUpQueue,
     stop: asyncio.Event,
+    guard: Guard,
     scrape: Callable[[], Awaitable[bytes]] | None,
 ) -> ApiConfig:
     """Return how to run the API."""
@@ -224,6 +226,9 @@ def _api(
         probes["queue"] = partial(queue_answers, queue)
     return ApiConfig(
         admin_key=settings.admin_key,
+        keyring=guard.keyring,
+        rates=guard.rates,
+        rate_limit=guard.rate_limit,
         new_request_id=system.new_request_id,
         version=version("mailcore-engine"),
         draining=stop.is_set,
@@ -252,7 +257,8 @@ class Container(containers.DeclarativeContainer):
     assembled = providers.Singleton(_assembled, ports, tuning, settings)
     scheduler = providers.Singleton(scheduler_of, ports, tuning, settings)
     scrape = providers.Singleton(_scrape, assembled, tally, role)
-    api = providers.Singleton(_api, settings, store, queue, stop, scrape)
+    guard = providers.Singleton(guard_of, settings, ports)
+    api = providers.Singleton(_api, settings, store, queue, stop, guard, scrape)
 
 
 @asynccontextmanager
@@ -271,5 +277,7 @@ async def opened(settings: Settings, role: Role, watch: Watch = look_away) -> As
         for one in ports.providers:
             stack.push_async_callback(one.provider.aclose)
         must_keep(ports.store)
+        if (keyring := made.guard().keyring) is not None:
+            stack.push_async_callback(keyring.aclose)
         await store_answers(ports.store)
         yield made

@@ -12,6 +12,7 @@ from mailapps.settings import Settings
 from mailcore.assembly import Tuning
 from mailcore.courier import Courier
 from mailcore.errors import SettingsError
+from mailcore.keyring import KeepsKeys
 from mailcore.leadership import KeepsLease, Leadership
 from mailcore.ports import EmailStore, Ports
 from mailcore.records import Records
@@ -25,6 +26,7 @@ KEEPS: Final[Mapping[str, type]] = {
     "the operator's switches": KeepsSwitches,
     "a leader's lease": KeepsLease,
     "things for a time only": KeepsFor,
+    "API keys": KeepsKeys,
 }
 
 

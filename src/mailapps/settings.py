@@ -77,6 +77,13 @@ class MetricsSettings(Struct, frozen=True, kw_only=True):
     bind: str | None = None
 
 
+class RateLimitSettings(Struct, frozen=True, kw_only=True):
+    """How often an API key may ask that says nothing else: so many times at once, and as many again in each `per`."""
+
+    requests: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    per: timedelta = timedelta(minutes=1)
+
+
 class EmulatorPlace(Struct, frozen=True, kw_only=True):
     """Where the emulator listens; a provider whose `base_url` is there makes `mailcore up` run it."""
 
@@ -89,6 +96,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     Attributes:
         default_from: The author of messages that name none; resolved when a message is accepted.
         admin_key: What callers of the API must show. Off loopback there must be one.
+        key_pepper: What the secrets of API keys are digested with; on loopback the store makes and keeps one.
         processes: How many processes `mailcore worker` keeps running, where the queue is one between processes.
         poll: How long an idle worker waits before it looks for due e-mails in the store again.
         sweep: The same for a scheduler, and how often one that leads wakes workers up.
@@ -102,6 +110,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     default_from: str | None = None
     bind: str = BIND
     admin_key: Secret | None = None
+    key_pepper: Secret | None = None
+    rate_limit: RateLimitSettings = RateLimitSettings()
     strategy: str = "preferred_band"
     in_flight: Count = 256
     processes: Count = 1

@@ -62,7 +62,7 @@ def problems_of(settings: Settings) -> list[str]:
     """Return everything that is wrong between settings that are right one by one."""
     return [
         text
-        for rule in (_places, _pair, _author, _times, _key, _some_provider, _off_loopback)
+        for rule in (_places, _pair, _author, _times, _rates, _key, _some_provider, _off_loopback)
         for text in rule(settings)
     ]
 
@@ -152,15 +152,20 @@ def _times(settings: Settings) -> Iterator[str]:
         yield "retry.base: must be at most retry.cap"
 
 
+def _rates(settings: Settings) -> Iterator[str]:
+    """A rate limit is over some time, and not over days."""
+    if not timedelta(0) < settings.rate_limit.per <= timedelta(days=1):
+        yield "rate_limit.per: must be above nothing and at most a day"
+
+
 def _key(settings: Settings) -> Iterator[str]:
-    """The admin key is nobody's first guess."""
-    if settings.admin_key is None:
-        return
-    text = settings.admin_key.reveal().lower()
-    if _KNOWN.fullmatch(text):
-        yield "admin_key: this is a known default; make one by: openssl rand -base64 32"
-    elif len(text) < SHORTEST_KEY:
-        yield f"admin_key: must have at least {SHORTEST_KEY} characters; make one by: openssl rand -base64 32"
+    """Neither the admin key nor the pepper is anybody's first guess."""
+    for name, secret in (("admin_key", settings.admin_key), ("key_pepper", settings.key_pepper)):
+        text = None if secret is None else secret.reveal().lower()
+        if text is not None and _KNOWN.fullmatch(text):
+            yield f"{name}: this is a known default; make one by: openssl rand -base64 32"
+        elif text is not None and len(text) < SHORTEST_KEY:
+            yield f"{name}: must have at least {SHORTEST_KEY} characters; make one by: openssl rand -base64 32"
 
 
 def _some_provider(settings: Settings) -> Iterator[str]:

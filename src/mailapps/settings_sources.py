@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -29,6 +30,9 @@ NOT_SETTINGS: Final = re.compile(r"MAILCORE_(CONFIG|URL|TEST_.*|SERVICE_(HOST|PO
 set for a service that is called mailcore."""
 
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+OUTSIDE: Final = ("admin_key", "key_pepper")
+"""Secrets that have no place in the settings file itself."""
 
 Tree = dict[str, Any]
 ProviderProblems = Callable[[str, Table], Sequence[str]]
@@ -77,7 +81,7 @@ def where(config: Path | None, environ: Mapping[str, str], *, read_file: bool) -
         at = place(str(tree.get("bind", BIND)))
     except ValueError as error:
         raise SettingsError(f"bind: {error}") from None
-    return at.url, cast("Secret | None", _admin_key(tree, environ).get("admin_key"))
+    return at.url, cast("Secret | None", _outside("admin_key", tree, environ).get("admin_key"))
 
 
 def newcomer(tree: Tree) -> Tree:
@@ -146,7 +150,7 @@ def _setting(name: str, text: str) -> tuple[list[str], object]:
     keys = name.removeprefix(PREFIX).lower().split("__")
     if keys[-1].endswith("_file"):
         return [*keys[:-1], keys[-1].removesuffix("_file")], {"file": text}
-    return keys, {"env": name} if keys == ["admin_key"] else text
+    return keys, {"env": name} if keys[0] in OUTSIDE and len(keys) == 1 else text
 
 
 def _blamed(line: str, environ: Mapping[str, str]) -> str:
@@ -169,7 +173,7 @@ def _checked(tree: Tree, environ: Mapping[str, str], also: ProviderProblems) -> 
     """Return a tree as Settings. What must hold between keys is looked at once each can be read."""
     problems: list[str] = []
     values: Tree = {}
-    for part in (_plain, _admin_key, _providers):
+    for part in (_plain, partial(_outside, "admin_key"), partial(_outside, "key_pepper"), _providers):
         try:
             values |= part(tree, environ)
         except SettingsError as error:
@@ -184,25 +188,26 @@ def _checked(tree: Tree, environ: Mapping[str, str], also: ProviderProblems) -> 
 
 def _plain(tree: Tree, _environ: Mapping[str, str]) -> Tree:
     """Return all settings but the secret ones."""
-    rest = {key: value for key, value in tree.items() if key not in {"admin_key", "providers"}}
+    rest = {key: value for key, value in tree.items() if key not in {*OUTSIDE, "providers"}}
     settings = read(Settings, rest)
-    return {name: value for name, value in asdict(settings).items() if name not in {"admin_key", "providers"}}
+    return {name: value for name, value in asdict(settings).items() if name not in {*OUTSIDE, "providers"}}
 
 
-def _admin_key(tree: Tree, environ: Mapping[str, str]) -> Tree:
-    """Return the admin key, which is never written into the settings file itself."""
-    key = tree.get("admin_key")
-    if key is None:
+def _outside(name: str, tree: Tree, environ: Mapping[str, str]) -> Tree:
+    """Return a secret that is never written into the settings file itself, if it is given."""
+    said = tree.get(name)
+    if said is None:
         return {}
-    if isinstance(key, str):
+    if isinstance(said, str):
+        variable = f"{PREFIX}{name.upper()}"
         raise SettingsError(
-            'admin_key: a key has no place in a settings file: write { env = "NAME" } or { file = "PATH" }, '
-            "or set MAILCORE_ADMIN_KEY or MAILCORE_ADMIN_KEY_FILE"
+            f'{name}: it has no place in a settings file: write {{ env = "NAME" }} or {{ file = "PATH" }}, '
+            f"or set {variable} or {variable}_FILE"
         )
-    secret = resolved(key, "admin_key", environ, private=True)
+    secret = resolved(said, name, environ, private=True)
     if not isinstance(secret, Secret):
-        raise SettingsError('admin_key: expected { env = "NAME" } or { file = "PATH" }')
-    return {"admin_key": secret}
+        raise SettingsError(f'{name}: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
+    return {name: secret}
 
 
 def _providers(tree: Tree, environ: Mapping[str, str]) -> Tree:

@@ -190,7 +190,7 @@ WRONG = [
     (
         'admin_key = "as-plain-text-as-can-be-0123456789"',
         (
-            'admin_key: a key has no place in a settings file: write { env = "NAME" } or { file = "PATH" }, '
+            'admin_key: it has no place in a settings file: write { env = "NAME" } or { file = "PATH" }, '
             "or set MAILCORE_ADMIN_KEY or MAILCORE_ADMIN_KEY_FILE"
         ),
     ),

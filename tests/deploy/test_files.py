@@ -19,6 +19,7 @@ from mailapps.cli.app import COMMANDS, registry
 from mailapps.container import provider_problems
 from mailapps.settings import Settings, place
 from mailapps.settings_sources import load
+from mailcore.rates import LocalRates
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -140,7 +141,9 @@ def test_a_health_check_asks_where_the_container_answers(name: str) -> None:
     url = re.search(r"http://127\.0\.0\.1:(\d+)(/[a-z/]+)", SERVICES[name]["healthcheck"]["test"][-1])
     environ = SERVICES[name]["environment"]
     bound = environ.get("MAILCORE_METRICS__BIND") or environ["MAILCORE_BIND"]
-    routes = create_metrics_app(ApiConfig(admin_key=None, new_request_id=str), loopback=False).routes
+    routes = create_metrics_app(
+        ApiConfig(admin_key=None, new_request_id=str, rates=LocalRates(float)), loopback=False
+    ).routes
 
     assert url
     assert int(url[1]) == place(bound).port

@@ -6,7 +6,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from mailapps.api import pages, vitals
-from mailapps.api.access import gate_for
+from mailapps.api.access import gate_for, local_gate
 from mailapps.api.body import JsonRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import dress
@@ -18,13 +18,14 @@ from mailcore.mailer import Mailer
 
 def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
     """Return the API; it holds no connection of its own, so there is nothing to open or close."""
+    gate = gate_for(config)
     api = Router(
         "/api",
         route_handlers=ROUTES,
-        middleware=[gate_for(config.admin_key)],
+        middleware=[gate],
     )
     return Litestar(
-        route_handlers=[api, metrics_router(gate_for(config.admin_key)), *vitals.ROUTES, *pages.ROUTES],
+        route_handlers=[api, metrics_router(gate), *vitals.ROUTES, *pages.ROUTES],
         request_class=JsonRequest,
         request_max_body_size=mailer.limits.request_bytes,
         exception_handlers={Exception: answer_refusal},
@@ -41,7 +42,7 @@ def create_metrics_app(config: ApiConfig, *, loopback: bool) -> Litestar:
     Over loopback it asks for a local name, as a page of another site must not read them by DNS rebinding.
     """
     return Litestar(
-        route_handlers=[metrics_router(gate_for(None) if loopback else None), *vitals.ROUTES],
+        route_handlers=[metrics_router(local_gate if loopback else None), *vitals.ROUTES],
         request_class=JsonRequest,
         exception_handlers={Exception: answer_refusal},
         before_send=[dress],

@@ -12,7 +12,8 @@ from msgspec import Meta, Struct
 
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import LONGEST, Filters, must_filter, query_for
-from mailapps.api.reach import NotDone, attempted, mailer_of, parts, patience
+from mailapps.api.reach import NotDone, attempted, mailer_of, parts, patience, tenant_of
+from mailapps.api.rights import ADMIN
 from mailcore.lifecycle import SETTLED, Email, Status
 
 OPEN: Final = tuple(status for status in Status if status not in SETTLED)
@@ -50,13 +51,13 @@ class Cancelled(Struct, frozen=True, kw_only=True):
     errors: tuple[NotDone, ...]
 
 
-@post("/emails/cancel", status_code=200)
+@post("/emails/cancel", status_code=200, opt=ADMIN)
 async def cancel_many(request: ApiRequest, data: JSONBody[Cancel]) -> Cancelled:
     """Withdraw the e-mails that the filters find; those that are settled by then are left alone."""
     must_filter(data, "created_before finds everything up to a time")
     matched, left, done, came_to, errors = 0, data.limit, list[Email](), list[Email](), list[NotDone]()
     for status in OPEN if data.status is None else (data.status,) if data.status in OPEN else ():
-        query = query_for(data, place="/", status=status)
+        query = query_for(data, place="/", status=status, tenant=tenant_of(request))
         async with asyncio.timeout(patience(request)):
             matched += await mailer_of(request).count(query)
         async for part in parts(request, query, left):

@@ -9,6 +9,8 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from mailcore.keyring import Keyring
+from mailcore.rates import RateLimit, Rates
 from mailcore.secret import Secret
 
 Probe = Callable[[], Awaitable[object]]
@@ -32,6 +34,9 @@ class ApiConfig(Struct, frozen=True, kw_only=True):
     Attributes:
         admin_key: What a caller must know; None for no check, which only a service on loopback may have.
         new_request_id: Makes a name for a request whose caller gave none.
+        rates: Counts what each key asks.
+        keyring: The keys that the store keeps; None if there can be none.
+        rate_limit: How often a key may ask that says nothing else; None for as often as it likes.
         version: Of the build, as health and OpenAPI show it.
         draining: Whether the process is on its way out: readiness is false from then on.
         probes: What the API depends on, by name; one that fails is reported as degraded.
@@ -44,6 +49,9 @@ class ApiConfig(Struct, frozen=True, kw_only=True):
 
     admin_key: Secret | None
     new_request_id: Callable[[], str]
+    rates: Rates
+    keyring: Keyring | None = None
+    rate_limit: RateLimit | None = None
     version: str = "0"
     draining: Callable[[], bool] = lambda: False
     probes: Mapping[str, Probe] = {}

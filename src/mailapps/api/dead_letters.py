@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import DeadLetterListing, Redrive, from_query_string, must_filter, query_for
-from mailapps.api.reach import NotDone, attempted, known, listed, mailer_of, parts, patience
+from mailapps.api.reach import NotDone, attempted, known, listed, mailer_of, parts, patience, tenant_of
+from mailapps.api.rights import ADMIN, READ
 from mailapps.api.views import EmailList, EmailView, view
 from mailcore.lifecycle import Status
 
@@ -32,26 +33,28 @@ class Redriven(Struct, frozen=True, kw_only=True):
     errors: tuple[NotDone, ...]
 
 
-@get("/dead-letters")
+@get("/dead-letters", opt=READ)
 async def list_dead_letters(request: ApiRequest) -> EmailList:
     """List the e-mails that failed for good, newest first."""
     asked = from_query_string(request.scope["query_string"], DeadLetterListing)
-    return await listed(request, query_for(asked, place="query:", status=Status.FAILED), asked)
+    query = query_for(asked, place="query:", status=Status.FAILED, tenant=tenant_of(request))
+    return await listed(request, query, asked)
 
 
-@post("/dead-letters/{email_id:str}/redrive", status_code=200)
+@post("/dead-letters/{email_id:str}/redrive", status_code=200, opt=ADMIN)
 async def redrive_one(request: ApiRequest, email_id: FromPath[str]) -> EmailView:
     """Queue a dead letter again, as a new series of attempts."""
     async with asyncio.timeout(patience(request)):
-        return view(await mailer_of(request).redrive(known(email_id)))
+        return view(await mailer_of(request).redrive(known(email_id), tenant=tenant_of(request)))
 
 
-@post("/dead-letters/redrive", status_code=200)
+@post("/dead-letters/redrive", status_code=200, opt=ADMIN)
 async def redrive_many(request: ApiRequest, data: JSONBody[Redrive]) -> Redriven:
     """Queue the dead letters again that the filters find; those that a former request queued are none any more."""
     if not data.all_:
         must_filter(data, 'or say "all": true, to queue every dead letter again')
-    mailer, query = mailer_of(request), query_for(data, place="/", status=Status.FAILED)
+    mailer = mailer_of(request)
+    query = query_for(data, place="/", status=Status.FAILED, tenant=tenant_of(request))
     async with asyncio.timeout(patience(request)):
         matched = await mailer.count(query)
     redriven, possibly_sent, errors = 0, 0, list[NotDone]()

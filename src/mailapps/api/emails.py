@@ -9,14 +9,19 @@ from litestar import Response, get, post
 from litestar.params import FromPath, HeaderParameter, JSONBody
 from msgspec import Struct
 
+from mailapps.api.access import caller_of
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import Listing, from_query_string, query_for
-from mailapps.api.problems import invalid
-from mailapps.api.reach import known, listed, mailer_of, patience
+from mailapps.api.problems import ApiCode, RefusedError, ShapeCode, invalid
+from mailapps.api.reach import known, listed, mailer_of, patience, tenant_of
+from mailapps.api.rights import ADMIN, CONTENT, READ, SEND, Caller
 from mailapps.api.views import ContentView, EmailList, EmailSummary, EmailView, content, summary, view
+from mailcore.addresses import parse
 from mailcore.appeal import Resolution
+from mailcore.errors import Problem
+from mailcore.keys import allows_sender
 from mailcore.lifecycle import Status
-from mailcore.message import Message
+from mailcore.message import Address, Message
 from mailcore.problems import line_problem
 
 NOTE_LENGTH: Final = 500
@@ -42,55 +47,71 @@ class Settlement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     note: str = ""
 
 
-@post(["/emails", "/email"], status_code=201)
+@post(["/emails", "/email"], status_code=201, opt=SEND)
 async def submit_email(
     request: ApiRequest, data: JSONBody[Message], idempotency_key: IdempotencyKey = None
 ) -> Response[EmailSummary]:
     """Accept a message: once this answers 201, its e-mail is durable and will be sent."""
+    mailer, caller = mailer_of(request), caller_of(request.scope)
+    _must_be_allowed(caller, data.from_ or mailer.default_from)
     async with timeout(patience(request)):
-        added = await mailer_of(request).submit(data, key=idempotency_key)
+        added = await mailer.submit(data, key=idempotency_key, tenant=caller.submits_as)
     headers = {"Location": f"/api/emails/{added.email.id}"}
     if not added.fresh:
         headers["Idempotency-Replayed"] = "true"
     return Response(summary(added.email), status_code=201, headers=headers)
 
 
-@get("/emails")
+@get("/emails", opt=READ)
 async def list_emails(request: ApiRequest) -> EmailList:
     """List e-mails, newest first."""
     asked = from_query_string(request.scope["query_string"], Listing)
-    return await listed(request, query_for(asked, place="query:", status=asked.status), asked)
+    query = query_for(asked, place="query:", status=asked.status, tenant=tenant_of(request))
+    return await listed(request, query, asked)
 
 
-@get("/emails/{email_id:str}")
+@get("/emails/{email_id:str}", opt=READ)
 async def show_email(request: ApiRequest, email_id: FromPath[str]) -> EmailView:
     """Show an e-mail with its attempts and its history."""
     async with timeout(patience(request)):
-        return view(await mailer_of(request).get(known(email_id)))
+        return view(await mailer_of(request).get(known(email_id), tenant=tenant_of(request)))
 
 
-@get("/emails/{email_id:str}/content")
+@get("/emails/{email_id:str}/content", opt=CONTENT)
 async def show_content(request: ApiRequest, email_id: FromPath[str]) -> ContentView:
     """Show what was accepted: subject, bodies and attachments."""
     async with timeout(patience(request)):
-        return content(await mailer_of(request).content(known(email_id)))
+        return content(await mailer_of(request).content(known(email_id), tenant=tenant_of(request)))
 
 
-@post("/emails/{email_id:str}/cancel", status_code=200)
+@post("/emails/{email_id:str}/cancel", status_code=200, opt=SEND)
 async def cancel_email(request: ApiRequest, email_id: FromPath[str]) -> Response[EmailView]:
     """Withdraw an e-mail; 202 if it is being sent, and will be withdrawn should this attempt fail."""
     async with timeout(patience(request)):
-        email = await mailer_of(request).cancel(known(email_id))
+        email = await mailer_of(request).cancel(known(email_id), tenant=tenant_of(request))
     return Response(view(email), status_code=200 if email.status is Status.CANCELLED else 202)
 
 
-@post("/emails/{email_id:str}/resolve", status_code=200)
+@post("/emails/{email_id:str}/resolve", status_code=200, opt=ADMIN)
 async def resolve_email(request: ApiRequest, email_id: FromPath[str], data: JSONBody[Settlement]) -> EmailView:
     """Settle a held e-mail by what a person found out."""
     if wrong := line_problem(data.note, "/note", NOTE_LENGTH):
         raise invalid([wrong])
     async with timeout(patience(request)):
-        return view(await mailer_of(request).resolve(known(email_id), data.as_, note=data.note))
+        email = await mailer_of(request).resolve(known(email_id), data.as_, note=data.note, tenant=tenant_of(request))
+    return view(email)
+
+
+def _must_be_allowed(caller: Caller, sender: str | Address | None) -> None:
+    """Refuse an author that the caller may not write as; what is no address is not looked at here.
+
+    Raises:
+        RefusedError: It may not.
+    """
+    address = parse(sender, "/from") if caller.senders and sender is not None else None
+    if isinstance(address, Address) and not allows_sender(caller.senders, address.email):
+        wrong = Problem("/from", ShapeCode.SENDER, "is none of the senders of this key")
+        raise RefusedError(ApiCode.SENDER_NOT_ALLOWED, "see errors", errors=[wrong])
 
 
 ROUTES: Final = (submit_email, list_emails, show_email, show_content, cancel_email, resolve_email)

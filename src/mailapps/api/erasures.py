@@ -13,7 +13,8 @@ from msgspec import Meta, Struct
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import LONGEST, Filters, query_for
 from mailapps.api.problems import ShapeCode, invalid
-from mailapps.api.reach import PART, NotDone, attempted, mailer_of, patience
+from mailapps.api.reach import PART, NotDone, attempted, mailer_of, patience, tenant_of
+from mailapps.api.rights import ADMIN
 from mailcore.addresses import parse
 from mailcore.errors import Problem
 from mailcore.lifecycle import Email, EmailId, Status
@@ -57,7 +58,7 @@ class Erasure(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@post("/erasures", status_code=200)
+@post("/erasures", status_code=200, opt=ADMIN)
 async def erase_person(request: ApiRequest, data: JSONBody[Erase]) -> Erasure:
     """Erase content, addresses and metadata of the settled e-mails to a person; what became of them stays."""
     _check(data)
@@ -95,7 +96,7 @@ async def _page(request: ApiRequest, data: Erase, after: str | None, limit: int)
     Raises:
         RefusedError: `after` is no cursor.
     """
-    query = query_for(Filters(to=data.recipient), place="/")
+    query = query_for(Filters(to=data.recipient), place="/", tenant=tenant_of(request))
     try:
         async with timeout(patience(request)):
             return await mailer_of(request).list(query, after=after, limit=limit)

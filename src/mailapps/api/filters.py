@@ -104,12 +104,13 @@ def from_query_string(query_string: bytes, kind: type[Asked]) -> Asked:
     return convert(value, kind)
 
 
-def query_for(filters: Filters, *, place: str, status: Status | None = None) -> Query:
+def query_for(filters: Filters, *, place: str, status: Status | None = None, tenant: str | None = None) -> Query:
     """Return the store's query of checked filters.
 
     Args:
         place: Where the filters stood, in front of their names: ``query:`` or ``/``.
         status: The status that all must have.
+        tenant: Whose all must be; None for anybody's.
 
     Raises:
         RefusedError: `to` is no address, or a time is outside the calendar.
@@ -118,6 +119,7 @@ def query_for(filters: Filters, *, place: str, status: Status | None = None) -> 
     if found:
         raise invalid(found)
     return Query(
+        tenant=tenant,
         status=status,
         reason=filters.reason,
         lane=filters.lane,

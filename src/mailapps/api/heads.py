@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from litestar.types import Message, Scope
 
 from mailapps.api.config import ApiConfig
+from mailcore.rates import Admission
 
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
 """The policy of what is no page: a browser that shows it as one does nothing with it."""
@@ -50,7 +53,17 @@ async def dress(message: Message, scope: Scope) -> None:
     said = {name for name, _ in message["headers"]}
     message["headers"] = [
         *message["headers"],
+        *_rate(scope["state"].get("admission")),
         (b"x-request-id", request_id(scope).encode()),
         *_ALWAYS,
         *(head for head in _UNLESS_SAID if head[0] not in said),
     ]
+
+
+def _rate(admission: Admission | None) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what a caller is told of its rate limit (draft-ietf-httpapi-ratelimit-headers-10), if it has one."""
+    if admission is None:
+        return
+    window = max(1, math.ceil(admission.limit.per.total_seconds()))
+    yield b"ratelimit-policy", b'"key";q=%d;w=%d' % (admission.limit.requests, window)
+    yield b"ratelimit", b'"key";r=%d;t=%d' % (admission.remaining, math.ceil(admission.full_after_s))

@@ -10,6 +10,7 @@ from litestar.types import Middleware
 from mailapps.api.body import ApiRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.problems import ApiCode, RefusedError
+from mailapps.api.rights import OPERATE
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 """The text form that every Prometheus of the last ten years reads; the framework adds the charset."""
@@ -18,7 +19,7 @@ Scraper = Callable[[], Awaitable[bytes]]
 """Reads all metrics of this process."""
 
 
-@get("/metrics", include_in_schema=False)
+@get("/metrics", include_in_schema=False, opt=OPERATE)
 async def show_metrics(request: ApiRequest) -> Response[bytes]:
     """Return what this process has counted and sees."""
     config: ApiConfig = request.app.state["config"]

@@ -20,17 +20,23 @@ class ApiCode(StrEnum):
     MALFORMED_JSON = "malformed_json"
     INVALID_REQUEST = "invalid_request"
     UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    SENDER_NOT_ALLOWED = "sender_not_allowed"
     NOT_FOUND = "not_found"
     EMAIL_NOT_FOUND = "email_not_found"
+    KEY_NOT_FOUND = "key_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     BODY_TIMEOUT = "body_timeout"
     CONFLICT = "conflict"
+    KEY_ENDED = "key_ended"
+    KEYS_OFF = "keys_off"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     MISDIRECTED = "misdirected"
     KEY_REUSED = "key_reused"
     NO_PROVIDER = "no_provider"
+    RATE_LIMITED = "rate_limited"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
 
@@ -43,6 +49,9 @@ class ShapeCode(StrEnum):
 
     REPEATED = "repeated"
     """A query parameter that may stand once and stands twice."""
+
+    SENDER = "sender"
+    """An author that the key may not write as."""
 
     CANNOT_CARRY = "cannot_carry"
     """What keeps one provider from carrying the message."""
@@ -65,17 +74,23 @@ KINDS: Final[Mapping[ApiCode, Kind]] = MappingProxyType(
         ApiCode.MALFORMED_JSON: Kind(400, "The body is not JSON"),
         ApiCode.INVALID_REQUEST: Kind(400, "Some fields are wrong"),
         ApiCode.UNAUTHENTICATED: Kind(401, "An API key is needed"),
+        ApiCode.FORBIDDEN: Kind(403, "The key is not for this"),
+        ApiCode.SENDER_NOT_ALLOWED: Kind(403, "The key may not send from this address"),
         ApiCode.NOT_FOUND: Kind(404, "There is nothing here"),
         ApiCode.EMAIL_NOT_FOUND: Kind(404, "There is no such e-mail"),
+        ApiCode.KEY_NOT_FOUND: Kind(404, "There is no such API key"),
         ApiCode.METHOD_NOT_ALLOWED: Kind(405, "Not with this method"),
         ApiCode.BODY_TIMEOUT: Kind(408, "The body did not arrive", retryable=True),
         ApiCode.CONFLICT: Kind(409, "The e-mail's status forbids this"),
+        ApiCode.KEY_ENDED: Kind(409, "The key has ended"),
+        ApiCode.KEYS_OFF: Kind(409, "This service has no API keys"),
         ApiCode.BODY_TOO_LARGE: Kind(413, "The body is too large"),
         ApiCode.UNSUPPORTED_MEDIA_TYPE: Kind(415, "Only JSON is understood"),
         ApiCode.UNSUPPORTED_ENCODING: Kind(415, "Only plain bodies are understood"),
         ApiCode.MISDIRECTED: Kind(421, "Not under this name"),
         ApiCode.KEY_REUSED: Kind(422, "The idempotency key belongs to another message"),
         ApiCode.NO_PROVIDER: Kind(422, "No provider can carry this message"),
+        ApiCode.RATE_LIMITED: Kind(429, "The key asks too often", retryable=True),
         ApiCode.STORE_UNAVAILABLE: Kind(500, "The store did not answer", retryable=True),
         ApiCode.INTERNAL_ERROR: Kind(500, "Something is broken here", retryable=True),
     }

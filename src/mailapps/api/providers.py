@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from mailapps.api.body import ApiRequest
 from mailapps.api.reach import mailer_of, patience
+from mailapps.api.rights import OPERATE, SEND
 from mailapps.api.switches import SwitchView, shown
 from mailapps.api.views import Moment, maybe
 from mailcore.health import Obstacle
@@ -57,7 +58,7 @@ class ProviderList(Struct, frozen=True):
     data: tuple[StandingView, ...]
 
 
-@get("/providers")
+@get("/providers", opt=OPERATE)
 async def list_providers(request: ApiRequest) -> ProviderList:
     """List the configured providers and how they stand, as the answering process sees them."""
     async with timeout(patience(request)):
@@ -65,7 +66,7 @@ async def list_providers(request: ApiRequest) -> ProviderList:
     return ProviderList(tuple(_standing(one, _override(request, one.name)) for one in found))
 
 
-@post("/route/explain", status_code=200)
+@post("/route/explain", status_code=200, opt=SEND)
 async def explain_route(request: ApiRequest, data: JSONBody[Message]) -> Explanation:
     """Say which provider would take a message now, and why not the others; nothing is stored or sent."""
     async with timeout(patience(request)):

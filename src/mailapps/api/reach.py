@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from mailapps.api.access import caller_of
 from mailapps.api.body import ApiRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.filters import DeadLetterListing
@@ -41,6 +42,11 @@ def mailer_of(request: ApiRequest) -> Mailer:
     """Return the engine's front door."""
     mailer: Mailer = request.app.state["mailer"]
     return mailer
+
+
+def tenant_of(request: ApiRequest) -> str | None:
+    """Return whose e-mails the caller reaches; None for all."""
+    return caller_of(request.scope).tenant
 
 
 def patience(request: ApiRequest) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mailapps.api import cancelling, dead_letters, emails, erasures, providers, switches
+from mailapps.api import cancelling, dead_letters, emails, erasures, keys, providers, switches
 
 ROUTES: Final = (
     *emails.ROUTES,
@@ -13,4 +13,5 @@ ROUTES: Final = (
     *providers.ROUTES,
     *switches.ROUTES,
     *erasures.ROUTES,
+    *keys.ROUTES,
 )

@@ -16,6 +16,7 @@ from mailapps.api.filters import Aware
 from mailapps.api.heads import request_id
 from mailapps.api.problems import ApiCode, RefusedError, invalid
 from mailapps.api.reach import mailer_of, patience
+from mailapps.api.rights import OPERATE
 from mailapps.api.views import Moment, maybe, moment
 from mailcore.errors import Problem
 from mailcore.message import Lane
@@ -98,7 +99,7 @@ class SwitchList(Struct, frozen=True):
     data: tuple[SwitchView, ...]
 
 
-@get("/switches")
+@get("/switches", opt=OPERATE)
 async def list_switches(request: ApiRequest) -> SwitchList:
     """List what was switched by hand, by whom and why; what ended or was taken back is not in force."""
     mailer = mailer_of(request)
@@ -108,7 +109,7 @@ async def list_switches(request: ApiRequest) -> SwitchList:
     return SwitchList(tuple(shown(name, switch, now) for name, switch in sorted(switches.items())))
 
 
-@put("/providers/{name:str}/mode")
+@put("/providers/{name:str}/mode", opt=OPERATE)
 async def set_provider_mode(request: ApiRequest, name: FromPath[str], data: JSONBody[ProviderWord]) -> SwitchView:
     """Stop a provider, force it past its breaker, or leave it to itself; all workers obey within 5 seconds."""
     if name not in {one.provider.name for one in mailer_of(request).ports.providers}:
@@ -116,7 +117,7 @@ async def set_provider_mode(request: ApiRequest, name: FromPath[str], data: JSON
     return await _turned(request, provider_switch(name), data.mode, data)
 
 
-@put("/lanes/{lane:str}/pause")
+@put("/lanes/{lane:str}/pause", opt=OPERATE)
 async def pause_lane(request: ApiRequest, lane: FromPath[str], data: JSONBody[LaneWord]) -> SwitchView:
     """Pause or resume a lane, or `all`: e-mails stay due, and nothing new is begun; obeyed within 5 seconds."""
     if lane not in {*Lane, EVERYTHING}:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-from tests.apps.api.test_access import TABLE
+from tests.apps.api.rights_table import TABLE
 
 from mailapps.api.openapi import document
 

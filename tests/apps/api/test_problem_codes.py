@@ -10,14 +10,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from tests.apps.api.world import JSON, World, message
 
 from mailapps.api.problems import KINDS, ApiCode, ShapeCode
 from mailcore.errors import InvalidMessageError
+from mailcore.keys import ApiKey, Scope
 from mailcore.message import LIMITS, Message
 from mailcore.outcome import Accepted
 from mailcore.problems import ProblemCode
 from mailcore.provider import Capabilities
+from mailcore.rates import RateLimit
 from mailcore.secret import Secret
 from mailcore.testing import ScriptedProvider
 from mailcore.validation import checked
@@ -95,6 +98,43 @@ async def without_a_store(world: World) -> httpx.Response:
     return await posting()(world)
 
 
+async def with_key(world: World, path: str, *, limit: RateLimit | None = None, times: int = 1) -> httpx.Response:
+    """Submit with a key that may send from a.example only, and make its latest answer the last."""
+    draft = ApiKey(id="", digest="", tenant="shop", scopes=(Scope.SEND,), created_at=world.clock.now())
+    made = await world.keyring().issue(replace(draft, senders=("a.example",), limit=limit))
+    async with world.client(headers={"Authorization": f"Bearer {made.token.reveal()}"}) as api:
+        return [await api.post(path, json=message()) for _ in range(times)][-1]
+
+
+async def for_something_else(world: World) -> httpx.Response:
+    """Use a key that may only send."""
+    return await with_key(world, "/api/keys")
+
+
+async def from_elsewhere(world: World) -> httpx.Response:
+    """Send as somebody that the key may not send as."""
+    return await with_key(world, "/api/emails")
+
+
+async def too_often(world: World) -> httpx.Response:
+    """Ask twice where one may ask once."""
+    return await with_key(world, "/api/emails", limit=RateLimit(requests=1, per=timedelta(hours=1)), times=2)
+
+
+async def rotated_too_late(world: World) -> httpx.Response:
+    """Rotate a key that was revoked."""
+    async with world.client() as api:
+        key_id = (await api.post("/api/keys", json={"scopes": ["send"]})).json()["id"]
+        await api.delete(f"/api/keys/{key_id}")
+        return await api.post(f"/api/keys/{key_id}/rotate", json={})
+
+
+async def without_keys(world: World) -> httpx.Response:
+    """Ask a service that can have no keys."""
+    async with world.client(keyring=None) as api:
+        return await api.get("/api/keys")
+
+
 async def with_a_fault(world: World) -> httpx.Response:
     """Ask an API that is broken."""
     world.store.get = None
@@ -105,6 +145,12 @@ PROVOKE: dict[ApiCode, Provoke] = {
     ApiCode.MALFORMED_JSON: posting(content=b"{"),
     ApiCode.INVALID_REQUEST: posting({"to": 1}),
     ApiCode.UNAUTHENTICATED: without_a_key,
+    ApiCode.FORBIDDEN: for_something_else,
+    ApiCode.SENDER_NOT_ALLOWED: from_elsewhere,
+    ApiCode.KEY_NOT_FOUND: asking("DELETE", "/api/keys/key_nobody00"),
+    ApiCode.KEY_ENDED: rotated_too_late,
+    ApiCode.KEYS_OFF: without_keys,
+    ApiCode.RATE_LIMITED: too_often,
     ApiCode.NOT_FOUND: asking("GET", "/nothing"),
     ApiCode.EMAIL_NOT_FOUND: asking("GET", "/api/emails/em_x"),
     ApiCode.METHOD_NOT_ALLOWED: asking("DELETE", "/api/emails"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import httpx
-from tests.apps.api.test_access import TABLE
+from tests.apps.api.rights_table import TABLE
 from tests.apps.api.world import JSON, World
 
 from mailcore.outcome import Rejected, Unknown
@@ -21,6 +22,26 @@ EXAMPLE = re.compile(r"```http\n(?!HTTP)(.*?)```\n\n```http\n(HTTP.*?)```", re.D
 SHOWN = ("Location", "Idempotency-Replayed", "Retry-After", "Content-Type")
 SENT = "em_ftoqibn6b7aanhfff9e5olrukg"
 HELD, FAILED = (f"em_{number:026d}" for number in (1, 2))
+
+
+class LoadedDice:
+    """Names and secrets that are the same in every run."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def new_key_id(self) -> str:
+        """Return the next name."""
+        self._number += 1
+        return f"key_{self._number:08d}"
+
+    def new_key_secret(self) -> bytes:
+        """Return a secret that everybody knows."""
+        return hashlib.sha256(str(self._number).encode()).digest()
+
+    def new_pepper(self) -> str:
+        """Return a pepper that everybody knows."""
+        return "pepper"
 
 
 async def be_sent(world: World) -> None:
@@ -50,7 +71,7 @@ BEFORE: dict[str, Callable[[World], Awaitable[None]]] = {
 
 async def performed(text: str) -> str:
     """Return the page with every answer replaced by the one that the API gives, in the page's order."""
-    world = World(provider=ScriptedProvider("sendgrid-eu"))
+    world = World(provider=ScriptedProvider("sendgrid-eu"), dice=LoadedDice())
     async with world.client() as api:
         for match in EXAMPLE.finditer(text):
             asked, told = match.groups()
@@ -100,6 +121,7 @@ async def test_every_answer_is_the_one_that_is_given() -> None:
 def placed(line: str) -> str:
     """Return a request line with its route's places in place of what the example has there."""
     line = re.sub(r"em_[0-9a-v]{26}", "{email_id}", line)
+    line = re.sub(r"key_[0-9]{8}", "{key_id}", line)
     return line.replace("/sendgrid-eu/", "/{name}/").replace("/bulk/", "/{lane}/")
 
 

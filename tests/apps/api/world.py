@@ -10,11 +10,14 @@ from typing import Any
 import httpx
 from litestar import Litestar
 
+from mailadapters import system
 from mailapps.api.app import create_app
 from mailapps.api.config import ApiConfig
 from mailcore.assembly import Assembled, Tuning, assembled
+from mailcore.keyring import KeyDice, Keyring
 from mailcore.outcome import Rejected
 from mailcore.ports import Configured, Ports
+from mailcore.rates import LocalRates
 from mailcore.testing import ManualClock, MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider, draws, ids
 
 JSON = {"Content-Type": "application/json"}
@@ -55,6 +58,7 @@ class World:
     health: MemoryHealth = field(default_factory=MemoryHealth)
     clock: ManualClock = field(default_factory=ManualClock)
     provider: ScriptedProvider = field(default_factory=lambda: ScriptedProvider("first"))
+    dice: KeyDice = system
     crashes: list[Exception] = field(default_factory=list[Exception])
     _parts: Assembled | None = None
 
@@ -84,26 +88,39 @@ class World:
 
     def config(self, **more: object) -> ApiConfig:
         """Return a configuration without a key, some of it changed."""
-        told = {"admin_key": None, "new_request_id": request_ids(), "version": "1.2.3", "on_crash": self.note_crash}
+        told = {
+            "admin_key": None,
+            "new_request_id": request_ids(),
+            "rates": LocalRates(self.clock.monotonic),
+            "version": "1.2.3",
+            "on_crash": self.note_crash,
+            "keyring": self.keyring(),
+        }
         return ApiConfig(**{**told, **more})
+
+    def keyring(self) -> Keyring:
+        """Return the keys as another process knows them."""
+        return Keyring(store=self.store, clock=self.clock, dice=self.dice)
 
     def app(self, **more: object) -> Litestar:
         """Return the API around the fakes."""
         return create_app(self.assemble().mailer, self.config(**more))
 
-    def client(self, app: Litestar | None = None, **more: object) -> httpx.AsyncClient:
+    def client(
+        self, app: Litestar | None = None, headers: Mapping[str, str] | None = None, **more: object
+    ) -> httpx.AsyncClient:
         """Return a client of the API."""
         transport = httpx.ASGITransport(app=app or self.app(**more))
-        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000")
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", headers=headers)
 
     async def attempt(self, email_id: str) -> None:
         """Carry an e-mail as a worker would."""
         await self.assemble().engine.courier.attempt(email_id)
 
-    async def failed(self, api: httpx.AsyncClient, **more: object) -> str:
+    async def failed(self, api: httpx.AsyncClient, headers: Mapping[str, str] | None = None, **more: object) -> str:
         """Return the id of a dead letter."""
         self.provider.script([Rejected(code="550", detail="no such mailbox")])
-        email_id: str = (await api.post("/api/emails", json=message(**more))).json()["id"]
+        email_id: str = (await api.post("/api/emails", json=message(**more), headers=headers)).json()["id"]
         await self.attempt(email_id)
         return email_id
 

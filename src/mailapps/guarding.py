@@ -1,0 +1,48 @@
+"""What guards the API of a process: the keys that its store keeps, and how often each may ask."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from msgspec import Struct
+
+from mailadapters import system
+from mailapps.settings import Settings, place
+from mailcore.keyring import KeepsKeys, Keyring
+from mailcore.ports import Ports
+from mailcore.rates import LocalRates, RateLimit, Rates, SharesRates
+
+
+class Guard(Struct, frozen=True, kw_only=True):
+    """What guards an API.
+
+    Attributes:
+        keyring: The keys that the store keeps; None if there can be none.
+        rates: Counts what each key asks.
+        rate_limit: How often a key may ask that says nothing else; None for as often as it likes.
+    """
+
+    keyring: Keyring | None
+    rates: Rates
+    rate_limit: RateLimit | None
+
+
+def guard_of(settings: Settings, ports: Ports) -> Guard:
+    """Return what guards the API of a process."""
+    limit = settings.rate_limit
+    shared = ports.queue.rates if isinstance(ports.queue, SharesRates) else LocalRates(ports.clock.monotonic)
+    return Guard(
+        keyring=_keyring(settings, ports),
+        rates=shared,
+        rate_limit=None if limit.requests is None else RateLimit(requests=limit.requests, per=limit.per),
+    )
+
+
+def _keyring(settings: Settings, ports: Ports) -> Keyring | None:
+    """Return the keys; None off loopback without a pepper, since whoever writes to the store could make keys."""
+    if settings.key_pepper is None and not place(settings.bind).loopback:
+        return None
+    pepper = None if settings.key_pepper is None else settings.key_pepper.reveal().encode()
+    return Keyring(
+        store=cast("KeepsKeys", ports.store), clock=ports.clock, dice=system, pepper=pepper, watch=ports.watch
+    )
