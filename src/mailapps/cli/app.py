@@ -35,6 +35,7 @@ COMMANDS: Final = {
         "pause": ("switching:pause", "Begin nothing new in a lane, or in all."),
         "resume": ("switching:resume", "Let a paused lane go on."),
         "switches": ("switching:switches", "Show what was switched by hand, by whom and why."),
+        "keys": ("keying:keys", "Make, list, replace and revoke API keys."),
     },
     "Look ahead": {
         "check": ("checking:check", "Check the settings, and reach everything they name."),

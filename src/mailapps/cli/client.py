@@ -74,6 +74,10 @@ class Service:
         """Have something be as the body says; raises as `get` does."""
         return self._ask(self._client.build_request("PUT", path, json=body))
 
+    def delete(self, path: str) -> Json:
+        """Have something gone; raises as `get` does."""
+        return self._ask(self._client.build_request("DELETE", path))
+
     def _ask(self, request: httpx.Request) -> Json:
         """Make one request."""
         try:
