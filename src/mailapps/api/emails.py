@@ -12,13 +12,12 @@ from msgspec import Struct
 from mailapps.api.access import caller_of
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import Listing, from_query_string, query_for
-from mailapps.api.problems import ApiCode, RefusedError, ShapeCode, invalid
+from mailapps.api.problems import ApiCode, RefusedError, invalid
 from mailapps.api.reach import known, listed, mailer_of, patience, tenant_of
 from mailapps.api.rights import ADMIN, CONTENT, READ, SEND, Caller
 from mailapps.api.views import ContentView, EmailList, EmailSummary, EmailView, content, summary, view
 from mailcore.addresses import parse
 from mailcore.appeal import Resolution
-from mailcore.errors import Problem
 from mailcore.keys import allows_sender
 from mailcore.lifecycle import Status
 from mailcore.message import Address, Message
@@ -110,8 +109,7 @@ def _must_be_allowed(caller: Caller, sender: str | Address | None) -> None:
     """
     address = parse(sender, "/from") if caller.senders and sender is not None else None
     if isinstance(address, Address) and not allows_sender(caller.senders, address.email):
-        wrong = Problem("/from", ShapeCode.SENDER, "is none of the senders of this key")
-        raise RefusedError(ApiCode.SENDER_NOT_ALLOWED, "see errors", errors=[wrong])
+        raise RefusedError(ApiCode.SENDER_NOT_ALLOWED, "`from` is none of the senders of this key")
 
 
 ROUTES: Final = (submit_email, list_emails, show_email, show_content, cancel_email, resolve_email)

@@ -50,9 +50,6 @@ class ShapeCode(StrEnum):
     REPEATED = "repeated"
     """A query parameter that may stand once and stands twice."""
 
-    SENDER = "sender"
-    """An author that the key may not write as."""
-
     CANNOT_CARRY = "cannot_carry"
     """What keeps one provider from carrying the message."""
 
