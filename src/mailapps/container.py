@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from dependency_injector import containers, providers
 
@@ -35,6 +35,9 @@ from mailcore.retry import LaneRules, RetryPolicy
 from mailcore.rules import Rules
 from mailcore.strategy import Strategy
 from mailcore.waking import WakesEngines
+
+if TYPE_CHECKING:
+    from mailapps.tracing import Tracing
 
 SCHEDULER_SLOTS: Final = 8
 """What a scheduler sends at once: it is there to find, not to send."""
@@ -155,11 +158,22 @@ def _ports(
     )
 
 
-def _told(watch: Watch, tally: Tally) -> Watch:
-    """Return a watcher that counts, and tells another one."""
+def _tracing(settings: Settings, clock: Clock, role: Role) -> Tracing | None:
+    """Return what makes traces; None where nobody wants any, and then nothing of OpenTelemetry is loaded."""
+    if settings.tracing.endpoint is None:
+        return None
+    from mailapps.tracing import tracing_to
+
+    return tracing_to(settings.tracing, clock, role, version("mailcore-engine"))
+
+
+def _told(watch: Watch, tally: Tally, tracing: Tracing | None) -> Watch:
+    """Return a watcher that counts, makes traces if they are wanted, and tells another one."""
 
     def tell(event: Event) -> None:
         tally.watch(event)
+        if tracing:
+            tracing.watch(event)
         watch(event)
 
     return tell
@@ -251,7 +265,8 @@ class Container(containers.DeclarativeContainer):
     health = providers.Singleton(_health, store, queue)
     connected = providers.Singleton(_connected, settings, clock)
     tally = providers.Singleton(Tally, settings.provided.providers)
-    told = providers.Singleton(_told, watch, tally)
+    tracing = providers.Singleton(_tracing, settings, clock, role)
+    told = providers.Singleton(_told, watch, tally, tracing)
     ports = providers.Singleton(_ports, store, queue, health, connected, clock, told)
     tuning = providers.Singleton(_tuning, settings, role, told)
     assembled = providers.Singleton(_assembled, ports, tuning, settings)
@@ -271,6 +286,8 @@ async def opened(settings: Settings, role: Role, watch: Watch = look_away) -> As
     """
     made = Container(settings=settings, role=role, watch=watch)
     async with AsyncExitStack() as stack:
+        if tracing := made.tracing():
+            stack.push_async_callback(tracing.aclose)
         ports = made.ports()
         stack.push_async_callback(ports.store.aclose)
         stack.push_async_callback(ports.queue.aclose)

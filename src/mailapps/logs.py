@@ -108,6 +108,8 @@ def watching(log: FilteringBoundLogger) -> Watch:
                 log.info("settled", email_id=event.email_id, **_state(event.email))
             case Happening.CHANGED | Happening.SETTLED_LATE | Happening.STALE_SAVE:
                 log.debug(str(event.what), email_id=event.email_id, **_state(event.email))
+            case Happening.SWEPT:
+                log.debug("swept", email_id=event.email_id, note=event.note)
             case Happening.UNEXPECTED:
                 log.error("unexpected", email_id=event.email_id, note=event.note)
             case _:

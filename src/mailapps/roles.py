@@ -13,7 +13,7 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from errno import EADDRINUSE
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -26,6 +26,9 @@ from mailcore.engine import Engine
 from mailcore.errors import MailError
 from mailcore.ports import Watch
 from mailcore.waking import woken
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
 
 NOTICE_S: Final = 0.2
 """How long the listener outlives readiness."""
@@ -121,7 +124,9 @@ async def _serve(parts: Container, settings: Settings, started: Started, tell: T
         tell(Started(role=started.role, api=url, emulator=started.emulator, settings=settings))
 
     at = place(settings.bind)
-    app = create_app(parts.assembled().mailer, parts.api())
+    app: ASGIApp = create_app(parts.assembled().mailer, parts.api())
+    if tracing := parts.tracing():
+        app = tracing.around(app)
     close = asyncio.Event()
     notice = asyncio.get_running_loop().create_task(_give_notice(parts.stop(), close))
     try:

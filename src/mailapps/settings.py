@@ -84,6 +84,13 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     per: timedelta = timedelta(minutes=1)
 
 
+class TracingSettings(Struct, frozen=True, kw_only=True):
+    """Where traces go, by OpenTelemetry's protocol over HTTP; nowhere by default. A share of them may do."""
+
+    endpoint: str | None = None
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+
+
 class EmulatorPlace(Struct, frozen=True, kw_only=True):
     """Where the emulator listens; a provider whose `base_url` is there makes `mailcore up` run it."""
 
@@ -132,6 +139,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     emulator: EmulatorPlace = EmulatorPlace()
     providers: Mapping[str, Table] = field(default_factory=dict[str, Table])
 

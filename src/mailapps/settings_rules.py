@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -62,7 +63,7 @@ def problems_of(settings: Settings) -> list[str]:
     """Return everything that is wrong between settings that are right one by one."""
     return [
         text
-        for rule in (_places, _pair, _author, _times, _rates, _key, _some_provider, _off_loopback)
+        for rule in (_places, _collector, _pair, _author, _times, _rates, _key, _some_provider, _off_loopback)
         for text in rule(settings)
     ]
 
@@ -102,6 +103,17 @@ def _places(settings: Settings) -> Iterator[str]:
             place(text)
         except ValueError as error:
             yield f'{key}: {error}, got "{text[:40]}"'
+
+
+def _collector(settings: Settings) -> Iterator[str]:
+    """Traces go to a URL, and there is what sends them."""
+    endpoint = settings.tracing.endpoint
+    if endpoint is None:
+        return
+    if not re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", endpoint):
+        yield 'tracing.endpoint: expected the URL of a collector, without a key in it, such as "http://127.0.0.1:4318"'
+    if find_spec("opentelemetry") is None:
+        yield "tracing.endpoint: a library is missing: pip install 'mailcore-engine[otel]'"
 
 
 def _pair(settings: Settings) -> Iterator[str]:

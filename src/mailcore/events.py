@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
@@ -27,6 +28,7 @@ class Happening(StrEnum):
     HEALTH_FAILED = "health_failed"
     PROVIDER_RAISED = "provider_raised"
     UNEXPECTED = "unexpected"
+    SWEPT = "swept"
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -35,7 +37,8 @@ class Event(Struct, frozen=True, kw_only=True):
     Attributes:
         email: The record as saved, where there is one.
         attempt: The attempt that just ended, for ATTEMPTED.
-        note: What went wrong, for the failures.
+        note: What went wrong, for the failures; how many of which lane, for SWEPT.
+        began: When that began which now has ended, for SWEPT.
     """
 
     what: Happening
@@ -43,6 +46,7 @@ class Event(Struct, frozen=True, kw_only=True):
     email: Email | None = None
     attempt: Attempt | None = None
     note: str = ""
+    began: datetime | None = None
 
 
 def unexpected(error: Exception, email_id: EmailId = "") -> Event:

@@ -92,6 +92,7 @@ class Scheduler:
     async def _wake(self, lane: Lane) -> None:
         """Wake workers up for what is due in a lane; what the queue does not take is found again."""
         ports = self.courier.ports
+        began = ports.clock.now()
         email_ids = await self.courier.due(lane, self.rules.page, HIDE_FOR, grace=self.rules.grace)
         if not email_ids:
             return
@@ -101,6 +102,7 @@ class Scheduler:
         except (QueueUnavailableError, TimeoutError) as error:
             note = f"{len(email_ids)} wake-ups: {type(error).__name__}: {error}"
             ports.watch(Event(what=Happening.WAKE_UP_LOST, email_id="", note=note))
+        ports.watch(Event(what=Happening.SWEPT, email_id="", note=f"{len(email_ids)} of {lane}", began=began))
 
     async def _again(self, act: _Act, every: timedelta) -> None:
         """Do something now and then until stopped."""

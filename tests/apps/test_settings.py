@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from mailapps import settings_rules
 from mailapps.container import provider_problems
-from mailapps.settings import Settings, shown
-from mailapps.settings_rules import KNOWN_KEYS
+from mailapps.settings import Settings, TracingSettings, shown
+from mailapps.settings_rules import KNOWN_KEYS, problems_of
 from mailapps.settings_sources import load, where
 from mailcore.errors import SettingsError
 from mailcore.secret import Secret
@@ -175,6 +177,8 @@ WRONG = [
             "(needs: pip install 'mailcore-engine[sqs]')"
         ),
     ),
+    ('tracing.endpoint = "127.0.0.1:4318"', "tracing.endpoint: expected the URL of a collector, without a key in it"),
+    ('tracing.endpoint = "http://key@collector"', "tracing.endpoint: expected the URL of a collector, without a key"),
     (
         'retention.record = "30d"',
         "retention.record is no setting; did you mean records?",
@@ -397,3 +401,26 @@ def test_the_key_of_a_file_is_not_for_another_service(write: Write, tmp_path: Pa
 
     assert where(None, {"MINE": KEY}, read_file=True)[1] == Secret(KEY)
     assert where(None, {"MINE": KEY}, read_file=False)[1] is None
+
+
+def test_traces_without_their_library_are_refused_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody finds out a week later that nothing was ever told."""
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    settings = Settings(tracing=TracingSettings(endpoint="http://127.0.0.1:4318"))
+
+    assert "tracing.endpoint: a library is missing: pip install 'mailcore-engine[otel]'" in problems_of(settings)
+
+
+def test_a_queue_of_a_plug_in_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a distribution offers as a queue is one, with a store that several machines can reach."""
+    plug_in = tmp_path / "shop_queue-1.0.dist-info"
+    plug_in.mkdir()
+    (plug_in / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-queue\nVersion: 1.0\n")
+    (plug_in / "entry_points.txt").write_text("[mailcore.queues]\nshop = shop.queue:open_queue\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings_rules._offered.cache_clear()
+
+    told = problems_of(Settings(store="mongodb://db/mail", queue="shop://here", providers={"p": {"kind": "sendgrid"}}))
+
+    settings_rules._offered.cache_clear()
+    assert told == []

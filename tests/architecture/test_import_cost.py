@@ -7,8 +7,9 @@ from pathlib import Path
 
 # fmt: off
 HEAVY = {
-    "aiohttp", "apsw", "asyncio", "cyclopts", "dependency_injector", "dramatiq", "email_validator", "httpx",
-    "hypothesis", "litestar", "pymongo", "pytest", "redis", "rich", "structlog", "uvicorn", "uvloop",
+    "aiobotocore", "aiohttp", "apsw", "asyncio", "cyclopts", "dependency_injector", "dramatiq", "email_validator",
+    "httpx", "hypothesis", "litestar", "opentelemetry", "pymongo", "pytest", "redis", "rich", "structlog", "uvicorn",
+    "uvloop",
 }
 # fmt: on
 

@@ -225,6 +225,20 @@ async def test_a_lost_wake_up_is_told_and_found_again() -> None:
 
 
 @virtually
+async def test_a_sweep_that_found_something_is_told() -> None:
+    """Whoever traces learns how long it took to wake how many up; one that found nothing is no news."""
+    made = world()
+    made.put(due())
+
+    async with at_work(scheduler(made)):
+        await asyncio.sleep(8)
+
+    [swept] = made.told(Happening.SWEPT)
+    assert swept.note == f"1 of {due().lane}"
+    assert swept.began is not None
+
+
+@virtually
 async def test_a_frozen_queue_holds_nobody_up() -> None:
     """A wake-up has its budget here as well."""
     made = world()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.e2e.town import Json, Running, Town, free_port, reach, start, until
+from tests.servers.collector import Collector, collector
 
 WORD = "canary"
 TOKENS = {
@@ -79,14 +82,15 @@ async def start_in(place: Town, role: str, config: Path, at: str) -> Running:
     return running
 
 
-def configured(place: Town, port: int, metrics: int) -> Path:
+def configured(place: Town, port: int, metrics: int, traces: str) -> Path:
     """Write settings whose keys are in files beside them."""
     keys = {"admin": ADMIN_KEY, "provider": PROVIDER_KEY}
     for name, key in keys.items():
         (place.folder / name).touch(0o600)
         (place.folder / name).write_text(key)
     more = (
-        f'metrics.bind = "127.0.0.1:{metrics}"\nlog.level = "debug"\nadmin_key = {{ file = "{place.folder}/admin" }}\n'
+        f'tracing.endpoint = "{traces}"\nmetrics.bind = "127.0.0.1:{metrics}"\nlog.level = "debug"\n'
+        f'admin_key = {{ file = "{place.folder}/admin" }}\n'
     )
     path = place.configure("sendgrid", "mailgun", port=port, more=more)
     text = path.read_text()
@@ -120,10 +124,18 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(place: Town) -> None:
+@pytest.fixture
+async def collected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
+    """Yield a collector of traces, which is told five times a second."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
+    async with collector() as made:
+        yield made
+
+
+async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(place: Town, collected: Collector) -> None:
     """Success, every class of error, wrong requests and a crash, through an API and workers that log all they can."""
     port, metrics = free_port(), free_port()
-    config = configured(place, port, metrics)
+    config = configured(place, port, metrics, collected.url)
     api = await start_in(place, "api", config, f"http://127.0.0.1:{port}")
     worker = await start_in(place, "worker", config, f"http://127.0.0.1:{metrics}")
     told: dict[str, str] = {}
@@ -142,13 +154,20 @@ async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(place: To
     told["the description"] = (await api.http.get("/schema/openapi.json")).text
     told["the providers"] = (await api.http.get("/api/providers")).text
     told["the metrics of the worker"] = await _metrics_after_crash(place, api, worker, config, metrics)
+    await until("the traces are told", partial(are_told, collected))
     for running in place.running:
         running.kill()
+    told["the traces"] = b"".join(collected.octets).decode("latin-1")
     told.update((log.name, log.read_text()) for log in place.folder.glob("*.log"))
 
     assert [leak for where, text in told.items() for leak in leaks(where, text)] == []
     assert sum(text.count('"event":"attempted"') for text in told.values()) > len(ERRORS)
     assert "lease_expired" in "".join(told.values())
+
+
+async def are_told(collected: Collector) -> bool:
+    """Whether the traces of API and worker have come."""
+    return bool(collected.named("POST /api/emails")) and len(collected.named("attempt")) >= len(ERRORS)
 
 
 async def _wrong_key(api: Running) -> httpx.Response:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 import uvicorn
-from litestar import Litestar
+from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG: Final = 2048
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
         self._tell()
 
 
-async def serve(app: Litestar, host: str, port: int, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+async def serve(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
     """Serve the API until `stop` is set; then close the listener, answer what was accepted, and return.
 
     Readiness must be false before: set what `ApiConfig.draining` asks for before `stop`, or let it ask for `stop`.
@@ -123,7 +123,7 @@ def url_of(host: str, port: int) -> str:
     return f"http://{reachable}:{port}"
 
 
-def _config(app: Litestar) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     """Return how uvicorn runs the API: no access log, no word about itself, no trust in proxies."""
     return uvicorn.Config(
         app,

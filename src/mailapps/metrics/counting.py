@@ -76,7 +76,7 @@ class Tally:
                 self._attempted(event.attempt, event.email)
             case Happening.CHANGED if event.email:
                 self._changed(event.email)
-            case Happening.SUBMITTED | Happening.ATTEMPTED | Happening.CHANGED:
+            case Happening.SUBMITTED | Happening.ATTEMPTED | Happening.CHANGED | Happening.SWEPT:
                 return
             case _:
                 self.counts[c.TROUBLES[event.what].name][()] += 1
