@@ -29,6 +29,8 @@ LONGEST: Final = timedelta(days=3650)
 """The longest duration: what is longer is a mistake, and arithmetic with it may leave the calendar."""
 
 _SHOWN: Final = 40
+_TYPE: Final = re.compile(r"`(\w+)`")
+_WORDS: Final = {"str": "a text in quotes", "int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
 def read(kind: type[S], table: Mapping[str, object], at: str = "", *, beside: Sequence[str] = ()) -> S:
@@ -127,7 +129,7 @@ def _said(kind: Any, error: Exception) -> str:
         return f"expected one of {', '.join(map(str, get_args(kind)))}"
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return f"expected one of {', '.join(kind)}"
-    words = str(error).partition(", got ")[0].replace("`", "")
+    words = _TYPE.sub(lambda found: _WORDS.get(found[1], found[1]), str(error).partition(", got ")[0])
     return words[:1].lower() + words[1:]
 
 

@@ -188,10 +188,15 @@ def listening(bind: str, key: str) -> Generator[None]:
         yield
     except OSError as error:
         if error.errno == EADDRINUSE:
-            text = f"{bind} is in use already: stop what listens there, or choose another {key}"
+            text = f"{bind} is in use already: stop what listens there, or choose another {_named(key)}"
         else:
-            text = f"cannot listen at {bind}: {error.strerror or error}; choose another {key}"
+            text = f"cannot listen at {bind}: {error.strerror or error}; choose another {_named(key)}"
         raise CannotListenError(text) from error
+
+
+def _named(key: str) -> str:
+    """Return a setting with its variable, which is quicker to set than a file is written."""
+    return key if key.startswith("--") else f"{key} (MAILCORE_{key.upper().replace('.', '__')})"
 
 
 def hold_on(leash: int, stop: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,8 +19,12 @@ from mailadapters.providers.http import connector
 from mailadapters.providers.sendgrid import PROVIDER as SENDGRID
 from mailadapters.system import new_clock
 from mailapps.cli.app import COMMANDS, registry, run
+from mailapps.cli.banner import banner
 from mailapps.cli.exits import Exit
 from mailapps.cli.sending import message_of
+from mailapps.container import Role
+from mailapps.roles import Started
+from mailapps.settings import Settings
 
 Ran = tuple[int, str, str]
 Mailcore = Callable[..., Ran]
@@ -366,11 +371,11 @@ def test_an_answer_that_is_not_mailcores_is_said_to_be(mailcore: Mailcore, servi
         (("list", "--nope"), "Unknown option"),
         (("show",), "ID"),
         (("resolve", "em_x", "--as", "lost"), "sent"),
-        (("cancel",), "name at least one e-mail by its id"),
+        (("cancel",), "or give a filter such as --tag"),
         (("redrive",), "or say --all"),
         (("list", "--url", "nonsense"), "--url: expected a URL"),
         (("list", "--key", "\n"), "--key: a secret is printable ASCII"),
-        (("list", "--metadata", "x", "--config", "nowhere.toml"), "write metadata=key:value"),
+        (("list", "--metadata", "x", "--config", "nowhere.toml"), "--metadata: expected key:value"),
         (("send", "--header", "X-Order"), "--header: expected name:value"),
         (("send", "--text", "@nowhere"), "nowhere: No such file or directory"),
         (("send", "--attach", "nowhere"), "nowhere: No such file or directory"),
@@ -523,8 +528,9 @@ def test_a_port_in_use_is_told_with_the_setting_to_change(service: Service, tmp_
     inbox = in_shell(tmp_path, "up", MAILCORE_BIND=f"127.0.0.1:{free_port()}", MAILCORE_EMULATOR__BIND=emulator)
 
     ends = "is in use already: stop what listens there, or choose another"
-    assert (api.returncode, api.stderr.splitlines()[-1]) == (1, f"mailcore: {bind} {ends} bind")
-    assert (inbox.returncode, inbox.stderr.splitlines()[-1]) == (1, f"mailcore: {emulator} {ends} emulator.bind")
+    variable = "emulator.bind (MAILCORE_EMULATOR__BIND)"
+    assert (api.returncode, api.stderr.splitlines()[-1]) == (1, f"mailcore: {bind} {ends} bind (MAILCORE_BIND)")
+    assert (inbox.returncode, inbox.stderr.splitlines()[-1]) == (1, f"mailcore: {emulator} {ends} {variable}")
 
 
 def test_wrong_settings_end_the_start_with_every_problem(tmp_path: Path) -> None:
@@ -535,8 +541,80 @@ def test_wrong_settings_end_the_start_with_every_problem(tmp_path: Path) -> None
     assert run.stderr.splitlines() == [
         "mailcore: the settings are wrong",
         "  leese is no setting; did you mean lease? (set by MAILCORE_LEESE)",
-        '  in_flight: expected int >= 1, got "0" (set by MAILCORE_IN_FLIGHT)',
+        '  in_flight: expected a whole number >= 1, got "0" (set by MAILCORE_IN_FLIGHT)',
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (("worker", "extra"), ["mailcore: mailcore worker takes no more words: extra", "  see mailcore worker --help"]),
+        (("lsit",), ["  see mailcore --help"]),
+        (("list", "--limit", "500"), ["  see mailcore list --help"]),
+        (("cancel",), ["mailcore: cancel: name e-mails by their ids, em_…, or give a filter such as --tag welcome"]),
+    ],
+)
+def test_a_command_line_that_is_wrong_is_told_where_it_is_explained(
+    arguments: tuple[str, ...], lines: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every error of usage is plain lines of the same form, and none speaks Python."""
+    code = run(arguments)
+
+    err = capfd.readouterr().err.splitlines()
+    assert code == Exit.USAGE
+    assert err[0].startswith("mailcore: ")
+    assert err[-len(lines) :] == lines
+
+
+def test_a_wrong_filter_is_named_by_its_option(mailcore: Mailcore) -> None:
+    """Who typed an option is not told of a query string."""
+    code, _, err = mailcore("list", "--created-after", "tomorrow", "--status", "open")
+
+    assert code == Exit.FAILED
+    assert "--created-after: must be a time such as 2026-12-01T08:00:00Z" in err
+    assert "--status: must be one of scheduled, " in err
+    assert "query:" not in err
+
+
+def test_the_emulator_listens_where_the_setting_says(tmp_path: Path) -> None:
+    """`mailcore emulator` beside a worker goes by the same variable as `mailcore up`."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        ran = in_shell(tmp_path, "emulator", MAILCORE_EMULATOR__BIND=bind)
+
+    assert (ran.returncode, ran.stderr) == (
+        Exit.FAILED,
+        f"mailcore: {bind} is in use already: stop what listens there, or choose another --bind\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("providers", "queue", "said", "unsaid"),
+    [
+        (1, "memory://", "p0 points there.", "point there."),
+        (2, "memory://", "p0, p1 point there.", "points there."),
+        (1, "redis://127.0.0.1/0", "p0 points there.", "every worker looks"),
+    ],
+)
+def test_a_scheduler_says_what_must_run_beside_it(providers: int, queue: str, said: str, unsaid: str) -> None:
+    """The banner's sentences are true of the settings, and its grammar of their number."""
+    table = {"kind": "sendgrid", "base_url": "http://127.0.0.1:8025/sendgrid"}
+    settings = Settings(queue=queue, providers={f"p{number}": table for number in range(providers)})
+
+    told = banner(Started(role=Role.SCHEDULER, settings=settings))
+
+    assert said in told
+    assert unsaid not in told.replace(said, "")
+
+
+def test_the_help_shows_an_address_in_angle_brackets(capfd: pytest.CaptureFixture[str]) -> None:
+    """An example that can be copied is not eaten by the help's formatting."""
+    run(["send", "--help"])
+
+    assert "<no-reply@shop.example>" in capfd.readouterr().out
 
 
 def test_no_colour_where_none_is_wanted(service: Service, tmp_path: Path) -> None:

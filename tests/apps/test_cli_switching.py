@@ -88,7 +88,7 @@ def test_a_lane_is_paused_and_resumed(mailcore: Mailcore) -> None:
         (("pause", "express"), Exit.USAGE, "express"),
         (("pause", "bulk", "--until", "2001-01-01T00:00:00Z"), Exit.FAILED, "/until: must be ahead"),
         (("erase", "nobody"), Exit.FAILED, "/recipient"),
-        (("cancel",), Exit.USAGE, "name at least one e-mail"),
+        (("cancel",), Exit.USAGE, "or give a filter"),
         (("cancel", "em_1", "--dry-run"), Exit.USAGE, "not both"),
         (("cancel", "em_1", "--tag", "x"), Exit.USAGE, "not both"),
         (("redrive", "em_1", "--dry-run"), Exit.USAGE, "not both"),

@@ -118,15 +118,15 @@ def test_every_problem_is_told_at_once(write: Write) -> None:
 
     assert problems(path) == [
         "leese is no setting; did you mean lease?",
-        "bulk_share: expected float <= 1.0, got 2",
+        "bulk_share: expected a number <= 1.0, got 2",
         'retry.cap: expected a duration such as "500ms", "60s", "5m" or "72h", at most ten years, got "soon"',
-        "providers.one.weight: expected float > 0.0, got -1",
+        "providers.one.weight: expected a number > 0.0, got -1",
     ]
 
 
 WRONG = [
-    ("in_flight = 0", "in_flight: expected int >= 1, got 0"),
-    ('in_flight = "many"', 'in_flight: expected int, got "many"'),
+    ("in_flight = 0", "in_flight: expected a whole number >= 1, got 0"),
+    ('in_flight = "many"', 'in_flight: expected a whole number, got "many"'),
     ("lease = 60", 'lease: expected a text in quotes, or { env = "NAME" } or { file = "PATH" } for a secret, got 60'),
     ('lease = "0s"', 'lease: expected a duration such as "500ms", "60s", "5m" or "72h", at most ten years, got "0s"'),
     ('retry = "often"', "retry: expected a table, [retry]"),
@@ -224,6 +224,8 @@ WRONG = [
         "providers.no way: a provider's name is letters, digits, dots, dashes and underscores, at most 64",
     ),
     ("in_flight = ", "is no TOML"),
+    ("bind = 5", "bind: expected a text in quotes, got 5"),
+    ("bulk_share = true", "bulk_share: expected a number, got True"),
 ]
 
 

@@ -107,8 +107,11 @@ class Two(Struct, frozen=True, kw_only=True):
     ("table", "said"),
     [
         ({}, ["t.first is missing"]),
-        ({"first": "x", "scond": 1}, ["t.scond is no setting; did you mean second?", 't.first: expected int, got "x"']),
-        ({"first": 1, "second": 2}, ["t.second: expected str, got 2"]),
+        (
+            {"first": "x", "scond": 1},
+            ["t.scond is no setting; did you mean second?", 't.first: expected a whole number, got "x"'],
+        ),
+        ({"first": 1, "second": 2}, ["t.second: expected a text in quotes, got 2"]),
     ],
 )
 def test_a_table_is_read_field_by_field(table: dict[str, object], said: list[str]) -> None:

@@ -155,7 +155,7 @@ def _gathered(pairs: list[tuple[str, str]]) -> tuple[dict[str, Json], list[Probl
     for name, text in pairs:
         if name == "metadata":
             key, colon, wanted = text.partition(":")
-            found += [] if colon else [Problem("query:metadata", ProblemCode.WRONG_TYPE, "write metadata=key:value")]
+            found += [] if colon else [Problem("query:metadata", ProblemCode.WRONG_TYPE, "expected key:value")]
             metadata[key] = wanted
         elif name in value:
             found.append(Problem(f"query:{below('', name)[1:]}", ShapeCode.REPEATED, "stands twice"))

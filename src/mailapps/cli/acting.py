@@ -34,7 +34,9 @@ def cancel(
     """
     reach, wanted = reach or Reach(), {**query(filters or Filters()), **({"status": status} if status else {})}
     _either(ids, wanted, dry_run=dry_run)
-    if ids or not wanted:
+    if not ids and not wanted:
+        raise UsageError("cancel: name e-mails by their ids, em_…, or give a filter such as --tag welcome")
+    if ids:
         return _each(ids, lambda service, one: service.post(f"/api/emails/{one}/cancel"), reach)
     with Service(reach) as service:
         done = service.post("/api/emails/cancel", {**_as_body(wanted), "dry_run": dry_run})
@@ -138,8 +140,6 @@ def _cancelled(done: Json, reach: Reach, *, dry_run: bool) -> int:
 
 def _each(ids: tuple[str, ...], act: Callable[[Service, str], Json], reach: Reach) -> int:
     """Do something to each e-mail; say what came of each, and fail if one failed."""
-    if not ids:
-        raise UsageError("name at least one e-mail by its id, em_…")
     failed = 0
     with Service(reach) as service:
         for one in ids:

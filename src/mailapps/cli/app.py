@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
-from mailapps.cli.exits import CommandError, Exit, plain
+from mailapps.cli.exits import CommandError, Exit, UsageError, plain
 from mailcore.errors import MailError, SettingsError
 
 COMMANDS: Final = {
@@ -44,6 +44,9 @@ COMMANDS: Final = {
 }
 
 
+_SHOWN: Final = 80
+
+
 def registry(asked: str = "") -> App:
     """Return the application; nothing but the names and a line for each command is loaded yet.
 
@@ -74,9 +77,9 @@ def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code; what is wrong is told in plain words on standard error."""
     app = registry(next(iter(argv), ""))
     try:
-        done = app(list(argv), exit_on_error=False, print_error=True, result_action="return_value")
-    except CycloptsError:
-        return Exit.USAGE
+        done = app(list(argv), exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return told(UsageError(_misused(error, argv)))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -85,6 +88,17 @@ def run(argv: Sequence[str]) -> int:
     except (CommandError, MailError, OSError) as error:
         return told(error)
     return done if isinstance(done, int) else Exit.OK
+
+
+def _misused(error: CycloptsError, argv: Sequence[str]) -> str:
+    """Return what is wrong with a command line, and where it is explained."""
+    known = {name for commands in COMMANDS.values() for name in commands}
+    command = f"mailcore {argv[0]}" if argv and argv[0] in known else "mailcore"
+    if isinstance(error, UnusedCliTokensError):
+        said = f"{command} takes no more words: {' '.join(error.unused_tokens)[:_SHOWN]}"
+    else:
+        said = " ".join(str(error).split())
+    return f"{said}\nsee {command} --help"
 
 
 def told(error: Exception) -> int:

@@ -19,10 +19,11 @@ def banner(started: Started) -> str:
     lines = [f"[bold]mailcore {started.role}[/bold]", *_places(started)]
     if started.role is Role.API:
         lines.append("No e-mail is sent from here: run mailcore worker beside it.")
-    if started.role is Role.SCHEDULER:
+    if started.role is Role.SCHEDULER and stays_here(started.settings):
         lines.append("With this store every worker looks for due e-mails itself; this one sends what they leave.")
     if started.role in {Role.WORKER, Role.SCHEDULER} and (lonely := _at_emulator(started.settings)):
-        lines.append(escape(f"Run mailcore emulator beside it: {', '.join(lonely)} point there."))
+        verb = "points" if len(lonely) == 1 else "point"
+        lines.append(escape(f"Run mailcore emulator beside it: {', '.join(lonely)} {verb} there."))
     if started.role is Role.UP:
         lines += [
             "",

@@ -150,8 +150,13 @@ def _refusal(status: int, problem: Json) -> RefusedError:
 
 
 def said_of(problem: Json) -> str:
-    """Return a problem in one line: where it is, if it is about a part, and what is wrong."""
-    return ": ".join(str(problem[key]) for key in ("pointer", "detail") if problem.get(key))
+    """Return a problem in one line: where it is, if it is about a part, and what is wrong.
+
+    A parameter of a query is the option that it came from.
+    """
+    kind, colon, name = str(problem.get("pointer") or "").partition("query:")
+    where = f"--{name.replace('_', '-')}" if colon and not kind else kind
+    return ": ".join(filter(None, (where, str(problem.get("detail") or ""))))
 
 
 def unreachable(url: str, error: httpx.TransportError) -> UnreachableError:

@@ -25,6 +25,8 @@ from mailapps.supervisor import Supervisor, patience_of
 from mailcore.errors import MailError
 
 Leash = Annotated[int | None, Parameter(show=False)]
+Alone = Annotated[bool, Parameter(negative="")]
+Bind = Annotated[str, Parameter(env_var="MAILCORE_EMULATOR__BIND")]
 Config = Annotated[Path | None, Parameter(env_var="MAILCORE_CONFIG")]
 
 
@@ -48,7 +50,7 @@ def api(*, config: Config = None) -> None:
     _play(Role.API, config)
 
 
-def worker(*, config: Config = None, alone: bool = False, leash: Leash = None) -> int:
+def worker(*, config: Config = None, alone: Alone = False, leash: Leash = None) -> int:
     """Send e-mails from the store, without an API. Any number of workers share one store.
 
     With a queue between processes (Redis, SQS) it keeps `processes` of them running, and starts one again that dies.
@@ -77,7 +79,7 @@ def scheduler(*, config: Config = None) -> None:
     _play(Role.SCHEDULER, config)
 
 
-def emulator(*, bind: str = EMULATOR_BIND, ledger: Path | None = None) -> None:
+def emulator(*, bind: Bind = EMULATOR_BIND, ledger: Path | None = None) -> None:
     """Run the provider emulator: it speaks the providers' wire formats, fails on command, and shows what it took.
 
     Args:
@@ -132,7 +134,7 @@ def _run(settings: Settings, role: Role, leash: int | None = None) -> None:
 
     try:
         run(play(settings, role, watching(log), tell, leash))
-    except (CommandError, MailError, OSError):
+    except (CommandError, MailError, OSError, ModuleNotFoundError):  # a library that is missing is told by `main`
         raise
     except Exception:
         logging.getLogger("mailcore").exception("ended by a fault")  # told by class and place; its text may quote mail

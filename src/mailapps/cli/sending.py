@@ -46,7 +46,7 @@ class Written:
     """Somebody who gets a copy that the others do not see."""
 
     from_: Annotated[str | None, Parameter(name="--from")] = None
-    """The author, such as "Shop <no-reply@shop.example>"; by default the service's default_from."""
+    """The author, such as `Shop <no-reply@shop.example>`; by default the service's default_from."""
 
     reply_to: Many = ()
     """Where answers go."""

@@ -218,5 +218,5 @@ def test_wrong_settings_of_a_provider_are_named_all_at_once_and_without_the_key(
         "providers.mine.domian is no setting; did you mean domain?",
         "providers.mine.api_key: a secret is printable ASCII and not empty",
         "providers.mine.domain is missing",
-        'providers.mine.test_mode: expected bool, got "perhaps"',
+        'providers.mine.test_mode: expected true or false, got "perhaps"',
     ]
