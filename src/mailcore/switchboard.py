@@ -53,18 +53,21 @@ class Switchboard:
     known: Switches = field(default_factory=dict[str, Switch])
     _keeper: KeepsSwitches | None = field(init=False)
     _stale_from: float = float("-inf")
-    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _read_once: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         """Ask once whether the store keeps switches: that takes longer than all the rest that an e-mail asks here."""
         self._keeper = self.ports.store if isinstance(self.ports.store, KeepsSwitches) else None
 
     async def current(self) -> Switches:
-        """Return the switches, read again if they were read a while ago; the last known if the store is silent."""
+        """Return the switches, read again if they were read a while ago; the last known if the store is silent.
+
+        One caller reads and the others go by what is known meanwhile; but for the first reading all wait.
+        """
         if self._keeper and self._stale:
-            async with self._reading:
-                if self._stale:
-                    await self._read(self._keeper)
+            await self._read(self._keeper)
+        if self._keeper:
+            await self._read_once.wait()
         return self.known
 
     def paused(self, lane: Lane) -> bool:
@@ -98,3 +101,5 @@ class Switchboard:
         except (StoreUnavailableError, TimeoutError) as error:
             note = f"switches: {type(error).__name__}: {error}"
             self.ports.watch(Event(what=Happening.STORE_FAILED, email_id="", note=note))
+        finally:
+            self._read_once.set()

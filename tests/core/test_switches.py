@@ -147,6 +147,20 @@ async def test_a_silent_store_keeps_the_last_known_word() -> None:
 
 
 @virtually
+async def test_nobody_goes_ahead_before_the_switches_are_read_for_the_first_time() -> None:
+    """Of many e-mails that start with the process none begins in a lane that was paused before."""
+    made = World(store=CountingStore())
+    made.store.switches["lane:all"] = STOP
+    made.store.takes = 0.5
+    board = Switchboard(ports=made.ports)
+
+    known = await asyncio.gather(*(board.current() for _ in range(10)))
+
+    assert [dict(one) for one in known] == [{"lane:all": STOP}] * 10
+    assert made.store.reads == 1
+
+
+@virtually
 async def test_a_slow_store_is_not_waited_for() -> None:
     """Whoever needs the switches waits a second for a frozen store, then goes by what is known."""
     made = World(store=CountingStore())
