@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -198,6 +198,8 @@ def recorded(breaker: Breaker, call: Call, rules: BreakerRules, now: datetime) -
         case State.CLOSED:
             after = _counted(breaker, call, rules, now)
             return _opened(after, call.u, rules, now) if _trips(after, call, rules, now) else after
+        case _:  # pragma: no cover - mypy proves that nothing is left
+            assert_never(breaker.state)
 
 
 def ramp_share(breaker: Breaker, rules: BreakerRules, now: datetime) -> float:

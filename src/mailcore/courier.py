@@ -126,7 +126,7 @@ class Courier:
         Nothing is taken for an attempt that must be made alone by somebody else.
         """
         views = await self.roster.views()
-        for _ in range(len(views) + 1):
+        while True:  # each refusal tells of an obstacle, so this ends
             plan = plan_attempt(email, views, self.rules, self.ports.clock.now(), self.ports.draw())
             if not isinstance(plan, Begin) or (plan.solo and not solo):
                 return plan
@@ -140,7 +140,6 @@ class Courier:
                 until = min(admission.reserved_at, email.give_up_at)
                 return Wait(until=until, reason=Reason.RESERVED, reserved=plan.provider)
             views = self.roster.corrected(views, plan.provider, standing)
-        return Wait(until=self.ports.clock.now() + timedelta(seconds=1), reason=Reason.NO_PROVIDER)
 
     async def _try_once(self, claim: Claim) -> Claim | None:
         """Make an attempt that is claimed; return the claim of the next one after a clean failure.

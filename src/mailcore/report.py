@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import assert_never
 
 from msgspec import Struct
 
@@ -49,6 +50,8 @@ def result(report: Report) -> Result:
             return Result.FATAL if report.scope is Scope.ACCOUNT else Result.IGNORED
         case Verdict.REJECTED | Verdict.THROTTLED:
             return Result.IGNORED
+        case _:  # pragma: no cover - mypy proves that nothing is left
+            assert_never(report.verdict)
 
 
 def worth(report: Report, rules: BreakerRules) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from math import exp
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 
@@ -34,6 +34,8 @@ class LaneRules(Struct, frozen=True, kw_only=True):
                 return self.transactional
             case Lane.BULK:
                 return self.bulk
+            case _:  # pragma: no cover - mypy proves that nothing is left
+                assert_never(lane)
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import pytest
 
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
-from mailcore.outcome import Outcome
+from mailcore.outcome import Accepted, Outcome
 from mailcore.testing import ManualClock, MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider
 from mailcore.testing.contracts import (
     ClockContract,
@@ -73,3 +73,15 @@ class TestManualClock(ClockContract):
     def clock(self) -> ManualClock:
         """Return one that stands still."""
         return ManualClock()
+
+
+async def test_a_contract_says_what_its_user_has_left_out() -> None:
+    """Whoever holds an adapter to a contract is told which hook is his to write."""
+    queue, provider = MemoryQueue(), ScriptedProvider("p1")
+
+    with pytest.raises(AssertionError, match="say how to see what arrived in the lane bulk"):
+        await QueueContract[MemoryQueue]().woken(queue, Lane.BULK)
+    with pytest.raises(AssertionError, match="say how to see what was buried"):
+        await QueueContract[MemoryQueue]().buried(queue)
+    with pytest.raises(AssertionError, match="say how to script the service of p1"):
+        await ProviderContract[ScriptedProvider]().scripted(provider, Accepted())

@@ -39,6 +39,29 @@ async def test_a_program_sends_with_three_lines() -> None:
 
 
 @virtually
+async def test_a_store_with_a_clock_is_reached_before_anything_begins() -> None:
+    """Its server's time is everybody's: without it nothing could be accepted or claimed."""
+    async with mailcore.open("clocked:", providers=[FAKE], queue="fake:") as mail:
+        (store,) = (one for one in plugged.OPENED if isinstance(one, plugged.ClockedStore))
+        reached = store.reached
+
+    assert reached == 1
+    assert mail.ports.clock is store.clock
+
+
+@virtually
+async def test_a_queue_between_processes_wakes_the_engine_while_the_program_runs() -> None:
+    """Its wake-ups are handed to the engine, which has slots for them, until the context is left."""
+    async with mailcore.open("fake:", providers=[FAKE], queue="waking:") as mail:
+        added = await mail.submit(message())
+        settled = await mail.wait(added.email.id)
+
+    assert settled.settled_at == settled.created_at
+    (queue,) = (one for one in plugged.OPENED if isinstance(one, plugged.WakingQueue))
+    assert not hasattr(queue, "admit")
+
+
+@virtually
 async def test_a_program_may_only_submit() -> None:
     """With `run="submit"` sending is left to workers elsewhere."""
     async with mailcore.open("fake:", providers=[FAKE], queue="fake:", run="submit") as mail:
@@ -71,7 +94,7 @@ async def test_an_error_inside_closes_everything_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"store": "nosuch:"}, "no stores entry is called 'nosuch'; there are: fake, missing,"),
+        ({"store": "nosuch:"}, "no stores entry is called 'nosuch'; there are: clocked, fake, missing,"),
         ({"store": "missing:"}, "pip install 'mailcore-engine.missing.'"),
         ({"store": "unhealthy:"}, "can share the providers' health"),
         ({"queue": "nosuch:"}, "no queues entry"),

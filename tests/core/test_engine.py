@@ -246,7 +246,7 @@ async def test_hints_beyond_the_buffer_are_dropped_and_found_in_the_store() -> N
     made.engine.offer([f"em_none_{n}" for n in range(BUFFERED - 2)], Lane.TRANSACTIONAL)
     made.engine.offer(ids, Lane.TRANSACTIONAL)
 
-    assert sum(map(len, made.engine._waiting.values())) == BUFFERED
+    assert made.engine.waiting == {Lane.URGENT: 0, Lane.TRANSACTIONAL: BUFFERED, Lane.BULK: 0}
     async with at_work(made):
         await asyncio.sleep(4)
         assert statuses(made) == {"sent": 2, "queued": 3}

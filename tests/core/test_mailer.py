@@ -168,6 +168,18 @@ def test_a_wrong_message_is_refused_whatever_its_key(key: str | None) -> None:
 
 
 @virtually
+async def test_what_json_gave_is_judged_with_the_engines_own_defaults() -> None:
+    """A missing `from` is a problem only where no default stands in for it; shape and content are told together."""
+    given = {"to": "nobody", "subject": 5, "text": "Hi"}
+
+    alone = world().mailer.problems_of(given)
+    with_default = world(default_from=Address("shop@shop.example")).mailer.problems_of(given)
+
+    assert [one.pointer for one in alone] == ["/from", "/to", "/subject"]
+    assert [one.pointer for one in with_default] == ["/to", "/subject"]
+
+
+@virtually
 async def test_what_no_provider_can_carry_is_not_accepted() -> None:
     """The refusal names why, for each provider."""
     made = world(providers=(ScriptedProvider("p1", capabilities=only(features=frozenset({Feature.TEXT_ONLY}))),))

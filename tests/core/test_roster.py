@@ -16,9 +16,9 @@ from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Scope, 
 from mailcore.plan import Begin, plan_attempt
 from mailcore.ports import Configured, Due
 from mailcore.provider import ProviderView
-from mailcore.roster import admitted, token_of
+from mailcore.roster import HealthChange, admitted, token_of
 from mailcore.standing import Obstacle
-from mailcore.testing import ScriptedProvider
+from mailcore.testing import MemoryHealth, ScriptedProvider
 
 
 def paced(rate: float = 1.0) -> World:
@@ -119,6 +119,43 @@ def test_when_shared_health_is_back_the_worse_state_wins(theirs: State) -> None:
         assert (await roster.views())[0].standing.obstacle is None
 
     scenario()
+
+
+@virtually
+async def test_what_is_learnt_while_the_others_are_told_is_told_next() -> None:
+    """A report that meets the return of shared health, and a health that is gone again, is not forgotten."""
+
+    class Flickering(MemoryHealth):
+        """A health that is gone again for a moment after its first change."""
+
+        told = 0
+
+        async def update(self, provider: str, change: HealthChange, *, at_once: bool = True) -> Health:
+            """As the port says."""
+            known = await super().update(provider, change, at_once=at_once)
+            self.told += 1
+            if self.told == 1:
+                self.down = True
+                await throttled(2 * MINUTE)
+                self.down = False
+            return known
+
+    made = World((ScriptedProvider("p1"),), health=Flickering())
+    roster = made.courier.roster
+
+    async def throttled(wish: timedelta) -> None:
+        await roster.report(email(), attempt(), Throttled(code="429", detail="", retry_after=wish), SECOND)
+
+    made.health.down = True
+    await throttled(MINUTE)
+    made.health.down = False
+
+    (seen,) = await roster.views()
+    await roster.views()
+
+    assert seen.standing.available_at == NOW + 2 * MINUTE
+    assert made.health.known["p1"].not_before == NOW + 2 * MINUTE
+    assert made.health.told == 2
 
 
 @virtually

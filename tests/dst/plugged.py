@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from tests.dst.virtual import LoopClock
 
 from mailcore.errors import SettingsError
 from mailcore.message import Lane
+from mailcore.ports import Watch
 from mailcore.testing import MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider, draws, ids
+from mailcore.waking import Admit
 
 OFFERED = """\
 [mailcore.systems]
@@ -18,9 +21,11 @@ default = tests.dst.plugged:SYSTEM
 [mailcore.stores]
 fake = tests.dst.plugged:open_store
 unhealthy = tests.dst.plugged:open_unhealthy
+clocked = tests.dst.plugged:open_clocked
 missing = tests.dst.a_driver_that_is_not_installed:open_store
 [mailcore.queues]
 fake = tests.dst.plugged:open_queue
+waking = tests.dst.plugged:open_waking
 [mailcore.providers]
 fake = tests.dst.plugged:connect
 """
@@ -49,6 +54,38 @@ class ConnectedQueue(MemoryQueue):
         self.offer(email_ids, lane)
 
 
+class ClockedStore(HealthyStore):
+    """A store whose server's time counts, once it has been reached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = LoopClock()
+        self.reached = 0
+
+    async def open(self) -> None:
+        """As the port says."""
+        await self._reach()
+        self.reached += 1
+
+
+class WakingQueue(MemoryQueue):
+    """A queue between processes, that wakes the engine up."""
+
+    async def ping(self) -> None:
+        """As the port says."""
+
+    @asynccontextmanager
+    async def waking(self, admit: Admit, _watch: Watch) -> AsyncGenerator[None]:
+        """As the port says."""
+        self.admit = admit
+        yield
+        del self.admit
+
+    async def enqueue(self, email_ids: Sequence[str], *, lane: Lane) -> None:
+        """As the port says."""
+        await self.admit(email_ids, lane)
+
+
 class _System:
     """Time, dice and ids of the running loop."""
 
@@ -71,6 +108,18 @@ def open_store(_url: str) -> HealthyStore:
 def open_unhealthy(_url: str) -> MemoryStore:
     """Return a store that shares no health."""
     OPENED.append(MemoryStore())
+    return OPENED[-1]
+
+
+def open_clocked(_url: str) -> ClockedStore:
+    """Return a store with a clock."""
+    OPENED.append(ClockedStore())
+    return OPENED[-1]
+
+
+def open_waking(_url: str) -> WakingQueue:
+    """Return a queue that wakes the engine up."""
+    OPENED.append(WakingQueue())
     return OPENED[-1]
 
 
