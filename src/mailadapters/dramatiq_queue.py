@@ -20,11 +20,13 @@ from mailadapters.gathering import Burial, Gathering, WakeUps, by_lane
 from mailadapters.reach import UnreachableError
 from mailadapters.redis_connection import RedisPlace, client, place_of, reach_of
 from mailadapters.redis_health import RedisHealth
+from mailadapters.redis_rates import RedisRates
 from mailadapters.system import new_clock, new_token
 from mailcore.errors import QueueUnavailableError
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
 from mailcore.ports import Clock, Watch
+from mailcore.rates import LocalRates
 from mailcore.waking import Admit
 
 KEPT_BURIALS: Final = 100_000
@@ -39,6 +41,7 @@ class DramatiqQueue:
 
     Attributes:
         health: What all processes on this Redis know of the providers.
+        rates: How often each API key has asked, counted by all processes on this Redis.
     """
 
     def __init__(self, place: RedisPlace, clock: Clock) -> None:
@@ -50,6 +53,7 @@ class DramatiqQueue:
         self._dispatch: Any = _dispatch_of(place)
         self._name = f"mailcore-{new_token()}"
         self._gathering = Gathering[WakeUps | Burial](self._write)
+        self.rates = RedisRates(connection, self._reach, place.prefix, LocalRates(clock.monotonic))
         self.health = RedisHealth(connection, self._reach, place.prefix, clock.monotonic)
 
     async def enqueue(self, email_ids: Sequence[EmailId], *, lane: Lane) -> None:

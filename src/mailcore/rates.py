@@ -121,8 +121,11 @@ class LocalRates:
         return told(limit, (before if after is None else after) - now, allowed=after is not None)
 
     def note(self, name: str, full_in_us: int) -> None:
-        """Remember what all processes together have found out of somebody, to go on from without them."""
-        self._full_at[name] = self._now_us() + full_in_us
+        """Remember what all processes together have found out of somebody, to go on from without them.
+
+        Answers may come in another order than the requests: the emptiest bucket that was heard of counts.
+        """
+        self._full_at[name] = max(self._full_at.get(name, 0), self._now_us() + full_in_us)
 
     def _now_us(self) -> int:
         """Return the time in microseconds."""
