@@ -34,9 +34,14 @@ A key is gone once its bucket is full, which is what a key that is not there say
 
 
 class RedisRates:
-    """Rates that all processes on one Redis agree on."""
+    """Rates that all processes on one Redis agree on.
+
+    Attributes:
+        within_s: How long a request may wait for its turn to be counted.
+    """
 
     def __init__(self, connection: redis.asyncio.Redis, reach: Reach, prefix: str, local: LocalRates) -> None:
+        self.within_s = WITHIN_S
         self._count: Any = connection.register_script(COUNT)
         self._reach = reach
         self._prefix = f"{prefix}:rate:"
@@ -44,7 +49,7 @@ class RedisRates:
 
     async def admit(self, name: str, limit: RateLimit) -> Admission:
         try:
-            allowed, full_in_us = await self._reach.ask(partial(self._counted, name, limit), WITHIN_S)
+            allowed, full_in_us = await self._reach.ask(partial(self._counted, name, limit), self.within_s)
         except UnreachableError:
             return await self._local.admit(name, limit)
         self._local.note(name, full_in_us)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from mailadapters import system
 from mailapps.settings import Settings, place
+from mailcore.errors import SettingsError
 from mailcore.keyring import KeepsKeys, Keyring
 from mailcore.ports import Ports
 from mailcore.rates import LocalRates, RateLimit, Rates, SharesRates
@@ -25,6 +26,20 @@ class Guard(Struct, frozen=True, kw_only=True):
     keyring: Keyring | None
     rates: Rates
     rate_limit: RateLimit | None
+
+
+def must_ask(settings: Settings) -> None:
+    """Return if the API asks for a key, or may do without: in the embedded form, on loopback.
+
+    Raises:
+        SettingsError: It must ask, and there is none.
+    """
+    embedded = settings.store.startswith("sqlite:") and place(settings.bind).loopback
+    if settings.admin_key is None and not embedded:
+        raise SettingsError(
+            "admin_key: only the embedded form, on loopback with SQLite, does without: "
+            "set MAILCORE_ADMIN_KEY or MAILCORE_ADMIN_KEY_FILE for mailcore api"
+        )
 
 
 def guard_of(settings: Settings, ports: Ports) -> Guard:

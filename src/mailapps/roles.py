@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from mailapps.container import Container, Role, opened
+from mailapps.guarding import must_ask
 from mailapps.scheduling import scheduling
 from mailapps.settings import Settings, place
 from mailapps.settings_rules import points_at_emulator
@@ -123,6 +124,7 @@ async def _serve(parts: Container, settings: Settings, started: Started, tell: T
     def ready(url: str) -> None:
         tell(Started(role=started.role, api=url, emulator=started.emulator, settings=settings))
 
+    must_ask(settings)
     at = place(settings.bind)
     app: ASGIApp = create_app(parts.assembled().mailer, parts.api())
     if tracing := parts.tracing():

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,10 +17,19 @@ from mailadapters.inprocess_queue import InProcessQueue
 from mailadapters.providers.http import HttpProvider
 from mailadapters.sqlite import SqliteHealth, SqliteStore
 from mailapps.container import SCHEDULER_SLOTS, Container, Role, opened, pace_of, provider_problems, rules_of
+from mailapps.guarding import must_ask
 from mailapps.scheduling import must_keep
-from mailapps.settings import LanesSettings, RetentionSettings, RetrySettings, Settings, UrgentSettings
+from mailapps.settings import (
+    LanesSettings,
+    RateLimitSettings,
+    RetentionSettings,
+    RetrySettings,
+    Settings,
+    UrgentSettings,
+)
 from mailcore.errors import SettingsError, StoreUnavailableError
 from mailcore.message import Lane, Message
+from mailcore.rates import RateLimit
 from mailcore.retention import Kept
 from mailcore.rules import Rules
 from mailcore.secret import Secret
@@ -50,6 +60,51 @@ async def test_each_port_has_the_adapter_that_the_settings_name(tmp_path: Path) 
         ("first", 80.0, 8.0),
         ("second", 1.0, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "asks"),
+    [
+        ({}, False),
+        ({"admin_key": Secret("k" * 24)}, False),
+        ({"store": "mongodb://127.0.0.1/mailcore"}, True),
+        ({"store": "mongodb://127.0.0.1/mailcore", "admin_key": Secret("k" * 24)}, False),
+        ({"bind": "0.0.0.0:8000"}, True),
+    ],
+)
+def test_only_the_embedded_form_on_loopback_asks_for_no_key(
+    tmp_path: Path, changes: dict[str, object], *, asks: bool
+) -> None:
+    """Another store says that others are about: then even on loopback there must be a key."""
+    settings = settings_in(tmp_path, **changes)
+
+    with pytest.raises(SettingsError, match="MAILCORE_ADMIN_KEY") if asks else nullcontext():
+        must_ask(settings)
+
+
+@pytest.mark.parametrize(
+    ("bind", "pepper", "there"),
+    [("127.0.0.1:1", None, True), ("0.0.0.0:1", None, False), ("0.0.0.0:1", Secret("p" * 24), True)],
+)
+async def test_off_loopback_there_are_keys_only_under_a_pepper(
+    tmp_path: Path, bind: str, pepper: Secret | None, *, there: bool
+) -> None:
+    """Whoever can write to the store must not be able to make keys; on loopback that is everybody anyway."""
+    async with opened(settings_in(tmp_path, bind=bind, key_pepper=pepper), Role.API) as parts:
+        keyring = parts.api().keyring
+
+    assert (keyring is not None) is there
+    assert keyring is None or keyring.pepper == (pepper and pepper.reveal().encode())
+
+
+async def test_a_rate_limit_of_the_settings_is_the_apis(tmp_path: Path) -> None:
+    """Without a number there is none."""
+    limits = []
+    for limit in (RateLimitSettings(), RateLimitSettings(requests=5, per=timedelta(seconds=2))):
+        async with opened(settings_in(tmp_path, rate_limit=limit), Role.API) as parts:
+            limits.append(parts.api().rate_limit)
+
+    assert limits == [None, RateLimit(requests=5, per=timedelta(seconds=2))]
 
 
 async def test_the_parts_of_a_process_are_made_once(tmp_path: Path) -> None:

@@ -200,6 +200,16 @@ WRONG = [
     ),
     ('admin_key = { env = "NOBODY_SET_THIS" }', "admin_key: the environment variable NOBODY_SET_THIS is not set"),
     ('admin_key = { file = "/nowhere" }', "admin_key: /nowhere: No such file or directory"),
+    (
+        'key_pepper = "as-plain-text-as-can-be-0123456789"',
+        (
+            'key_pepper: it has no place in a settings file: write { env = "NAME" } or { file = "PATH" }, '
+            "or set MAILCORE_KEY_PEPPER or MAILCORE_KEY_PEPPER_FILE"
+        ),
+    ),
+    ('rate_limit.per = "0s"', "rate_limit.per: must be above nothing and at most a day"),
+    ('rate_limit.per = "25h"', "rate_limit.per: must be above nothing and at most a day"),
+    ("rate_limit.requests = 0", "rate_limit.requests: "),
     ("admin_key = 7", 'admin_key: expected { env = "NAME" } or { file = "PATH" }'),
     ("providers = 3", "providers: expected tables, [providers.NAME]"),
     (

@@ -5,6 +5,8 @@ import statistics
 import time
 from dataclasses import dataclass
 
+from tests.bench.processes import ADMIN_KEY
+
 BODY = (
     b'{"from": "Shop <no-reply@shop.example>", "to": ["Ann <ann@example.com>"], "subject": "Your receipt",'
     b' "text": "Thank you for your order.", "html": "<p>Thank you for your order.</p>", "tags": ["receipt"],'
@@ -35,6 +37,7 @@ async def post_many(host: str, port: int, *, connections: int, count: int, path:
     """
     request = (
         f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {ADMIN_KEY}\r\n"
         f"Content-Length: {len(BODY)}\r\n\r\n"
     ).encode() + BODY
     latencies: list[float] = []

@@ -15,6 +15,9 @@ from tests.e2e.town import MAILCORE, free_port
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
+ADMIN_KEY = "zyxwvutsrqponmlkjihgfedcba"
+"""What the API asks for wherever its store is one that others can reach."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -94,8 +97,11 @@ def mailcore(role: str, config: Path, *more: str, url: str = "") -> Iterator[Mea
 def configured(folder: Path, provider: str, lines: str, *, port: int = 0) -> tuple[Path, str]:
     """Write settings with one provider at an address; return their file and where an API of them answers."""
     path, port = fresh(folder) / "mailcore.toml", port or free_port()
+    key = path.with_name("admin.key")
+    key.touch(0o600)
+    key.write_text(ADMIN_KEY)
     path.write_text(
-        f'bind = "127.0.0.1:{port}"\nlog.level = "warning"\n{lines}\n'
+        f'admin_key = {{ file = "{key}" }}\nbind = "127.0.0.1:{port}"\nlog.level = "warning"\n{lines}\n'
         f'[providers.sendgrid]\nkind = "sendgrid"\napi_key = "SG.bench"\nbase_url = "{provider}"\n'
     )
     return path, f"http://127.0.0.1:{port}"

@@ -11,7 +11,7 @@ import httpx
 from tests.bench.drain import filled
 from tests.bench.draining import IN_FLIGHT, MAILS, bare_loop, halves, settings_of
 from tests.bench.load import BODY
-from tests.bench.processes import configured, floor, mailcore
+from tests.bench.processes import ADMIN_KEY, configured, floor, mailcore
 from tests.bench.report import Report
 from tests.bench.seen import Provider, steady
 from tests.bench.world import Servers
@@ -77,10 +77,11 @@ async def heard(folder: Path, servers: Servers, provider: Provider, count: int =
     config, url = configured(folder, provider.url, servers.lines())
     posted: list[float] = []
     with mailcore("api", config, url=f"{url}/health/live"), mailcore("worker", config, "--alone"):
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
+        async with httpx.AsyncClient(base_url=url, trust_env=False, headers=headers) as http:
             for number in range(count + 20):
                 posted.append(time.monotonic())
-                await http.post("/api/emails", content=BODY, headers={"Content-Type": "application/json"})
+                await http.post("/api/emails", content=BODY)
                 await provider.until(number + 1)
     came = await provider.times()
     return [(at - began) * 1000 for began, at in zip(posted, came, strict=True)][20:]

@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.e2e.town import Running, Town, free_port, start, town, until
+from tests.e2e.town import MAILCORE, Running, Town, free_port, start, town, until
 from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
 
+ADMIN_KEY = "zyxwvutsrqponmlkjihgfedcba"
 SETTINGS = """
 store = "{mongo}"
 queue = "{redis}"
@@ -54,7 +55,12 @@ class RedisTown:
         """Start an API and wait until it answers."""
         port = free_port()
         arguments = ["api", "--config", str(self.configured(port))]
-        running = start(arguments, f"http://127.0.0.1:{port}", self.town.folder / f"api-{port}.log")
+        log, program = (
+            self.town.folder / f"api-{port}.log",
+            ("/usr/bin/env", f"MAILCORE_ADMIN_KEY={ADMIN_KEY}", MAILCORE),
+        )
+        running = start(arguments, f"http://127.0.0.1:{port}", log, program=program)
+        running.http.headers["Authorization"] = f"Bearer {ADMIN_KEY}"
         self.town.running.append(running)
         await until("the API answers", running.answers)
         return running

@@ -17,6 +17,7 @@ _BODY = """{
 def banner(started: Started) -> str:
     """Return a few lines of rich markup: where everything is, and the first thing to try."""
     lines = [f"[bold]mailcore {started.role}[/bold]", *_places(started)]
+    lines += _unguarded(started)
     if started.role is Role.API:
         lines.append("No e-mail is sent from here: run mailcore worker beside it.")
     if started.role is Role.SCHEDULER and stays_here(started.settings):
@@ -33,6 +34,17 @@ def banner(started: Started) -> str:
             "and see what became of it: mailcore show ID",
         ]
     return "\n".join([*lines, "", "[dim]Ctrl-C ends it politely.[/dim]"])
+
+
+def _unguarded(started: Started) -> list[str]:
+    """Return what there is to say of an API that asks nobody for a key, or knows one key alone."""
+    if started.api is None:
+        return []
+    if started.settings.admin_key is None:
+        return ["[yellow]Nobody is asked for an API key[/yellow]: every program on this machine may do everything."]
+    if started.settings.key_pepper is None and not place(started.settings.bind).loopback:
+        return ["There are no API keys but the admin key until MAILCORE_KEY_PEPPER_FILE is set."]
+    return []
 
 
 def _places(started: Started) -> list[str]:

@@ -142,7 +142,9 @@ def answer_of(response: httpx.Response) -> Json:
 def _refusal(status: int, problem: Json) -> RefusedError:
     """Return an answer that refuses as an error."""
     if status == UNAUTHORIZED:
-        return RefusedError("the service asks for its key: set MAILCORE_ADMIN_KEY, or give --key", status)
+        ended = str(problem.get("detail", "")).startswith("this key is")  # and not: none was shown, or a wrong one
+        asks = "the service asks for its key: set MAILCORE_ADMIN_KEY, or give --key"
+        return RefusedError(str(problem["detail"]) if ended else asks, status)
     whole = problem_of(str(problem.get("detail") or problem.get("title")), str(problem.get("code", "")))
     problems: list[Json] = problem.get("errors") or [whole]
     text = "\n".join(said_of(one) for one in problems)

@@ -129,6 +129,8 @@ def _run(settings: Settings, role: Role, leash: int | None = None) -> None:
 
     def tell(started: Started) -> None:
         log.info("started", role=str(role), api=started.api, emulator=started.emulator, store=shown(settings.store))
+        if started.api is not None and settings.admin_key is None:
+            log.warning("no_key_asked_for", api=started.api)
         if leash is None:
             console.print(Text.from_markup(banner(started)), soft_wrap=True)
 

@@ -28,7 +28,7 @@ from mailapps.emulator.world import Emulator
 
 EMULATOR = web.AppKey("emulator", Emulator)
 _DIGITS = 18
-_SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+_UNKEPT = {"Cache-Control": "no-store"}
 
 
 def routes() -> list[web.RouteDef]:
@@ -156,7 +156,7 @@ async def download(request: web.Request) -> web.Response:
     if file is None:
         raise web.HTTPNotFound(text="This message has no such file.")
     headers = {
-        **_SAFE,
+        **_UNKEPT,
         "Content-Type": "application/octet-stream",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}",
         "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -252,4 +252,4 @@ def _wrong(text: str) -> web.HTTPBadRequest:
 
 def _json(content: object) -> web.Response:
     """Return content as JSON."""
-    return web.Response(body=msgspec.json.encode(content), content_type="application/json", headers=_SAFE)
+    return web.Response(body=msgspec.json.encode(content), content_type="application/json", headers=_UNKEPT)

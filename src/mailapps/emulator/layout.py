@@ -20,6 +20,14 @@ PREVIEW_POLICY = (
     "sandbox; default-src 'none'; img-src data: cid:; style-src 'unsafe-inline'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'self'"
 )
+SEALED = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""What every answer says that does not say it otherwise."""
+
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>

@@ -23,6 +23,7 @@ from mailapps.emulator import control, site
 from mailapps.emulator.answering import perform
 from mailapps.emulator.control import EMULATOR
 from mailapps.emulator.inbox import BYTES, LETTERS, Inbox
+from mailapps.emulator.layout import SEALED
 from mailapps.emulator.ledger import ROWS, Ledger
 from mailapps.emulator.wire import Account, Call, kind_of
 from mailapps.emulator.world import Clock, Emulator, Pause
@@ -70,6 +71,7 @@ class Running(Struct, frozen=True):
 def emulator_app(emulator: Emulator) -> web.Application:
     """Return the application that serves an emulator's wire formats, API and pages."""
     app = web.Application(client_max_size=MAX_BODY, middlewares=[refuse_rebound])
+    app.on_response_prepare.append(seal)
     app[EMULATOR] = emulator
     app.add_routes([*control.routes(), *site.routes(), web.route("*", "/{provider}/{path:.*}", answer_provider_call)])
     return app
@@ -88,6 +90,12 @@ def new_emulator(settings: EmulatorSettings, now: Clock, pause: Pause = asyncio.
         inbox=Inbox(limit=settings.messages, max_bytes=settings.message_bytes),
         accounts=dict(settings.accounts),
     )
+
+
+async def seal(_: web.Request, response: web.StreamResponse) -> None:
+    """Say what a browser may do with an answer: nothing, unless it is a page that says so itself."""
+    for name, value in SEALED.items():
+        response.headers.setdefault(name, value)
 
 
 @web.middleware

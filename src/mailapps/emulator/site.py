@@ -69,7 +69,7 @@ async def show_file(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     if name not in _TYPES:
         raise web.HTTPNotFound
-    headers = {"Content-Type": _TYPES[name], "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+    headers = {"Content-Type": _TYPES[name], "Cache-Control": "no-cache"}
     return web.Response(body=(_STATIC / name).read_bytes(), headers=headers)
 
 
@@ -82,8 +82,6 @@ def _html(page: str, policy: str, *, status: int = 200) -> web.Response:
     """Return a page behind its headers."""
     headers = {
         "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
         "X-DNS-Prefetch-Control": "off",  # Chromium looks the hosts of links up before a click
         "Cache-Control": "no-store",
         "Cross-Origin-Opener-Policy": "same-origin",

