@@ -165,9 +165,9 @@ def _times(settings: Settings) -> Iterator[str]:
 
 
 def _rates(settings: Settings) -> Iterator[str]:
-    """A rate limit is over some time, and not over days."""
-    if not timedelta(0) < settings.rate_limit.per <= timedelta(days=1):
-        yield "rate_limit.per: must be above nothing and at most a day"
+    """A rate limit is over a day at most."""
+    if settings.rate_limit.per > timedelta(days=1):
+        yield "rate_limit.per: must be at most a day, 24h"
 
 
 def _key(settings: Settings) -> Iterator[str]:

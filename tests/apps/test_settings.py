@@ -207,8 +207,8 @@ WRONG = [
             "or set MAILCORE_KEY_PEPPER or MAILCORE_KEY_PEPPER_FILE"
         ),
     ),
-    ('rate_limit.per = "0s"', "rate_limit.per: must be above nothing and at most a day"),
-    ('rate_limit.per = "25h"', "rate_limit.per: must be above nothing and at most a day"),
+    ('rate_limit.per = "0s"', "rate_limit.per: expected a duration"),
+    ('rate_limit.per = "25h"', "rate_limit.per: must be at most a day, 24h"),
     ("rate_limit.requests = 0", "rate_limit.requests: "),
     ("admin_key = 7", 'admin_key: expected { env = "NAME" } or { file = "PATH" }'),
     ("providers = 3", "providers: expected tables, [providers.NAME]"),
