@@ -73,6 +73,7 @@ class Keyring:
     """The keys as this process knows them.
 
     Attributes:
+        patience: How long the store may take for them.
         pepper: What secrets are digested with; None if the store keeps it, and is asked for it.
     """
 
@@ -81,12 +82,13 @@ class Keyring:
     dice: KeyDice
     pepper: bytes | None = None
     watch: Watch = look_away
+    patience: timedelta = PATIENCE
     known: ApiKeys = field(default_factory=dict[str, ApiKey])
     _read_at: float = _NEVER
     _tried_at: float = _NEVER
     _reading: asyncio.Task[None] | None = None
     _changes: int = 0
-    _used: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    _used: set[str] = field(default_factory=set[str])
 
     async def find(self, token: str) -> ApiKey | None:
         """Return the key that a token proves to be, whatever its state; None if it proves nothing.
@@ -168,7 +170,7 @@ class Keyring:
         """Return the key that a token proves to be by what is known, and note that it was used."""
         key = None if self.pepper is None else verified(self.known, token, self.pepper)
         if key is not None:
-            self._used[key.id] = self.clock.now()
+            self._used.add(key.id)
         return key
 
     def _may_be_new(self) -> bool:
@@ -197,7 +199,7 @@ class Keyring:
         begun, changes = self.clock.monotonic(), self._changes
         self._tried_at = begun
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
+            async with asyncio.timeout(self.patience.total_seconds()):
                 await self.digesting()
                 self.known = await self.store.load_keys()
         except TimeoutError as error:
@@ -208,9 +210,9 @@ class Keyring:
 
     async def _record_use(self) -> None:
         """Record when keys were last used; where others change a key at the same time, the next time will do."""
-        noted, self._used = self._used, {}
-        found = ((self.known.get(key_id), at) for key_id, at in noted.items())
-        news = [used(key, at) for key, at in found if key is not None and _is_news(key, at)]
+        at, noted, self._used = self.clock.now(), self._used, set()
+        found = (self.known.get(key_id) for key_id in noted)
+        news = [used(key, at) for key in found if key is not None and _is_news(key, at)]
         await asyncio.gather(*(self.store.save_key(key) for key in news))
 
     def _told(self, task: asyncio.Task[None]) -> None:

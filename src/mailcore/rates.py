@@ -6,12 +6,13 @@ and how it is told at https://brandur.org/rate-limiting.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated, Final, Protocol, runtime_checkable
 
 from msgspec import Meta, Struct
+
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class RateLimit(Struct, frozen=True, kw_only=True):
@@ -28,12 +29,7 @@ class RateLimit(Struct, frozen=True, kw_only=True):
     @property
     def spacing_us(self) -> int:
         """How many microseconds one request costs, 1 or more."""
-        return max(1, self.window_us // self.requests)
-
-    @property
-    def window_us(self) -> int:
-        """Microseconds in which a bucket that is empty becomes full."""
-        return max(self.requests, self.per // timedelta(microseconds=1))
+        return max(1, self.per // _MICROSECOND // self.requests)
 
 
 class Admission(Struct, frozen=True, kw_only=True):
@@ -62,8 +58,9 @@ def full_at(before_us: int, limit: RateLimit, now_us: int) -> int | None:
         limit: How often somebody may ask.
         now_us: Microseconds on the same clock.
     """
-    after = max(before_us, now_us) + limit.spacing_us
-    return after if after - now_us <= limit.spacing_us * limit.requests else None
+    spacing = limit.spacing_us
+    after = max(before_us, now_us) + spacing
+    return after if after - now_us <= spacing * limit.requests else None
 
 
 def told(limit: RateLimit, full_in_us: int, *, allowed: bool) -> Admission:
@@ -75,13 +72,13 @@ def told(limit: RateLimit, full_in_us: int, *, allowed: bool) -> Admission:
         allowed: Whether it was.
     """
     spacing, most = limit.spacing_us, limit.spacing_us * limit.requests
-    wait = max(0, max(0, full_in_us) + spacing - most)
+    full_in_us = max(0, full_in_us)
     return Admission(
         limit=limit,
         allowed=allowed,
-        remaining=max(0, math.floor((most - full_in_us) / spacing)),
-        retry_after_s=wait / 1e6,
-        full_after_s=max(0, full_in_us) / 1e6,
+        remaining=max(0, (most - full_in_us) // spacing),
+        retry_after_s=max(0, full_in_us + spacing - most) / 1e6,
+        full_after_s=full_in_us / 1e6,
     )
 
 

@@ -6,6 +6,7 @@ import pickle
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from mailcore.events import Happening
 from mailcore.health import Health
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
+from mailcore.rates import RateLimit
 from mailcore.testing.manual_clock import BEGINNING
 
 
@@ -273,6 +275,7 @@ async def test_the_documented_user_of_redis_is_enough(own_redis: Server) -> None
     async with working(queue, engine):
         await queue.ping()
         await queue.bury("em_a", reason="rejected")
+        counted = await queue.rates.admit("key_1", RateLimit(requests=9, per=timedelta(hours=1)))
         await queue.health.update("p", lambda _: Health(not_before=BEGINNING))
         await queue.enqueue(["em_a"], lane=Lane.BULK)
         await engine.until(lambda: bool(engine.taken))
@@ -281,6 +284,7 @@ async def test_the_documented_user_of_redis_is_enough(own_redis: Server) -> None
     await queue.aclose()
 
     assert refused == []
+    assert counted.remaining == 8
 
 
 async def test_messages_hold_ids_and_nothing_else(queue: DramatiqQueue, raw: RedisBroker) -> None:

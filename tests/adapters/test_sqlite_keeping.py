@@ -7,15 +7,16 @@ import apsw
 import pytest
 from msgspec.structs import replace
 
-from mailadapters.documents import UnreadableError, message_bytes
+from mailadapters.documents import UnreadableError, key_text, message_bytes
 from mailadapters.sqlite import SqliteStore, open_store
-from mailadapters.sqlite.rows import COLUMNS, row
+from mailadapters.sqlite.rows import COLUMNS, json_text, row
 from mailadapters.sqlite.schema import MIGRATIONS
 from mailcore.message import Message
 from mailcore.ports import Query
 from mailcore.retention import Kept, forgotten, tombstone
 from mailcore.testing.contracts.examples import MESSAGE, NOW, next_of, queued
 from mailcore.testing.contracts.leasing import MINE
+from mailcore.testing.contracts.locking import KEY
 from mailcore.testing.contracts.retaining import DAY, aged, settled
 from mailcore.testing.contracts.switching import STOP
 
@@ -74,6 +75,28 @@ async def test_a_file_of_the_first_release_is_brought_up_to_date(path: Path, sto
     await store.entomb(tombstone(replace(settled(), version=2)))
     assert (await store.add(queued(), MESSAGE)).fresh is False
     assert seen(path, "PRAGMA user_version") == len(MIGRATIONS)
+
+
+async def test_a_file_of_the_second_release_gets_a_place_for_keys(path: Path, store: SqliteStore) -> None:
+    """What the operator had switched stays, and keys are kept beside it."""
+    for sql in (*MIGRATIONS[:2], "PRAGMA user_version = 2"):
+        seen(path, sql)
+    seen(path, "INSERT INTO switches (name, doc) VALUES ('lane:all', ?)", json_text(STOP))
+
+    assert await store.load_switches() == {"lane:all": STOP}
+    assert await store.load_keys() == {}
+    assert await store.save_key(KEY)
+    assert await store.load_keys() == {KEY.id: KEY}
+    assert await store.keep_pepper("pepper") == "pepper"
+
+
+async def test_a_key_of_a_newer_release_opens_nothing_and_hides_no_other(path: Path, store: SqliteStore) -> None:
+    """A scope that this release does not know is none that it may give."""
+    await store.save_key(KEY)
+    newer = key_text(replace(KEY, id="key_newer000")).replace('"send"', '"webhooks"')
+    seen(path, "INSERT INTO keys (id, version, doc) VALUES ('key_newer000', 1, ?)", newer)
+
+    assert await store.load_keys() == {KEY.id: KEY}
 
 
 async def test_what_was_erased_is_not_in_the_file(path: Path, store: SqliteStore) -> None:

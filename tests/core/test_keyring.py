@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from mailadapters import system
 from mailcore.errors import StoreUnavailableError
 from mailcore.events import Event, Happening
 from mailcore.keyring import Keyring
-from mailcore.keys import ApiKey, Issued, KeyState, Scope, revoked, state_of
+from mailcore.keys import ApiKey, Issued, KeyState, Scope, outliving, revoked, state_of
 from mailcore.testing import ManualClock, MemoryStore
 
 
@@ -20,10 +21,18 @@ class CountingStore(MemoryStore):
 
     reads = 0
 
+    def __init__(self) -> None:
+        """Start empty, and answer at once."""
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.answers.set()
+
     async def load_keys(self) -> dict[str, ApiKey]:
-        """Count, and read."""
+        """Count, read, and answer when the test says so."""
         self.reads += 1
-        return dict(await super().load_keys())
+        found = dict(await super().load_keys())
+        await self.answers.wait()
+        return found
 
 
 @pytest.fixture
@@ -145,6 +154,50 @@ async def test_a_revocation_here_is_obeyed_at_once(ring: Keyring, clock: ManualC
 
     assert key is not None
     assert state_of(key, clock.now()) is KeyState.REVOKED
+
+
+async def test_what_was_read_before_a_revocation_counts_for_nothing(
+    ring: Keyring, store: CountingStore, clock: ManualClock
+) -> None:
+    """A slow answer that comes after it does not bring the key back."""
+    made = await issue(ring)
+    await ring.find(made.token.reveal())
+    clock.advance(3)
+    store.answers.clear()
+    await ring.find(made.token.reveal())  # begins to read
+    await settle()
+
+    await ring.save(revoked(made.key, clock.now()))
+    store.answers.set()
+    key = await ring.find(made.token.reveal())
+
+    assert key is not None
+    assert state_of(key, clock.now()) is KeyState.REVOKED
+
+
+async def test_two_changes_at_the_same_time_are_both_made(
+    ring: Keyring, elsewhere: Keyring, clock: ManualClock
+) -> None:
+    """The one that was too late is made again, on top of the other."""
+    made = await issue(ring)
+    now = clock.now()
+
+    await asyncio.gather(
+        ring.change(made.key.id, lambda key: outliving(key, now)),
+        elsewhere.change(made.key.id, lambda key: revoked(key, now)),
+    )
+
+    key = (await ring.current())[made.key.id]
+    assert (key.version, key.expires_at, key.revoked_at) == (3, now, now)
+
+
+async def test_a_store_that_hangs_is_not_waited_for(ring: Keyring, store: CountingStore) -> None:
+    """Within a second the caller hears that nobody knows."""
+    ring.patience = timedelta(milliseconds=10)
+    store.answers.clear()
+
+    with pytest.raises(StoreUnavailableError):
+        await ring.find("anything")
 
 
 async def test_while_the_store_is_silent_known_keys_open_for_five_seconds_and_no_longer(
