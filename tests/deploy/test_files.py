@@ -28,7 +28,7 @@ SERVICES: Mapping[str, Mapping[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"] == "mailcore"]
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 PLACES = {name: place for commands in COMMANDS.values() for name, (place, _) in commands.items()}
-KEYS = {"admin_key": "k" * 32, "sendgrid_key": "SG.x", "mailgun_key": "mg"}
+KEYS = {"admin_key": "k" * 32, "key_pepper": "p" * 32, "sendgrid_key": "SG.x", "mailgun_key": "mg"}
 
 
 def instructions(name: str) -> Iterator[tuple[str, str]]:
@@ -186,9 +186,9 @@ def test_no_secret_is_in_the_image_or_in_a_file_of_ours() -> None:
 
 
 def _secret_files(tables: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the file of every key in the settings."""
+    """Yield the file of every secret in the settings."""
     for table in (tables, *tables["providers"].values()):
-        yield from (value["file"] for name, value in table.items() if name.endswith("_key"))
+        yield from (value["file"] for name, value in table.items() if name.endswith(("_key", "_pepper")))
 
 
 def test_the_image_runs_as_nobody_in_particular_and_has_what_the_roles_need() -> None:

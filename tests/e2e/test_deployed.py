@@ -19,7 +19,7 @@ from tests.servers.running import Server
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICES: Mapping[str, Mapping[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
 ADMIN_KEY = "zyxwvutsrqponmlkjihgfedcba"
-KEYS = {"admin_key": ADMIN_KEY, "sendgrid_key": "SG.x", "mailgun_key": "mg"}
+KEYS = {"admin_key": ADMIN_KEY, "key_pepper": "p" * 32, "sendgrid_key": "SG.x", "mailgun_key": "mg"}
 
 pytestmark = pytest.mark.timeout(120)
 
