@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
-from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
@@ -23,18 +22,18 @@ from mailapps.api.config import ApiConfig
 from mailapps.guarding import Guard, guard_of
 from mailapps.metrics.counting import Tally
 from mailapps.metrics.gauges import Stocktaker
+from mailapps.probing import probes_of, store_answers
 from mailapps.scheduling import must_keep, scheduler_of
 from mailapps.settings import Settings, Table
 from mailcore.assembly import Assembled, SharesHealth, Tuning, assembled, author
 from mailcore.discovery import configured, found
 from mailcore.engine import Pace
-from mailcore.errors import EmailNotFoundError, SettingsError
+from mailcore.errors import SettingsError
 from mailcore.events import Event
 from mailcore.ports import Clock, Configured, EmailStore, HasClock, Ports, ProviderHealth, WakeUpQueue, Watch, look_away
 from mailcore.retry import LaneRules, RetryPolicy
 from mailcore.rules import Rules
 from mailcore.strategy import Strategy
-from mailcore.waking import WakesEngines
 
 if TYPE_CHECKING:
     from mailapps.tracing import Tracing
@@ -206,26 +205,6 @@ def _assembled(ports: Ports, tuning: Tuning, settings: Settings) -> Assembled:
     return assembled(ports, tuning, author(settings.default_from))
 
 
-async def store_answers(store: EmailStore) -> None:
-    """Return if the store answers.
-
-    Raises:
-        StoreUnavailableError: It does not.
-    """
-    with suppress(EmailNotFoundError):
-        await store.get("em_is_anybody_there")
-
-
-async def queue_answers(queue: WakeUpQueue) -> None:
-    """Return if the queue answers; one that stays in this process always does.
-
-    Raises:
-        QueueUnavailableError: It does not.
-    """
-    if isinstance(queue, WakesEngines):
-        await queue.ping()
-
-
 def _api(
     settings: Settings,
     store: EmailStore,
@@ -235,9 +214,6 @@ def _api(
     scrape: Callable[[], Awaitable[bytes]] | None,
 ) -> ApiConfig:
     """Return how to run the API."""
-    probes: dict[str, Callable[[], Awaitable[object]]] = {"store": partial(store_answers, store)}
-    if not stays_here(settings):
-        probes["queue"] = partial(queue_answers, queue)
     return ApiConfig(
         admin_key=settings.admin_key,
         keyring=guard.keyring,
@@ -246,7 +222,7 @@ def _api(
         new_request_id=system.new_request_id,
         version=version("mailcore-engine"),
         draining=stop.is_set,
-        probes=probes,
+        probes=probes_of(store, None if stays_here(settings) else queue),
         scrape=scrape,
     )
 

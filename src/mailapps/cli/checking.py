@@ -16,7 +16,8 @@ from cyclopts import Parameter
 from mailadapters.providers.kind import KeyCheck, KeyState
 from mailapps.cli.exits import Exit
 from mailapps.cli.printing import Column, console, print_json, table_of
-from mailapps.container import Container, Role, provider_problems, queue_answers, store_answers
+from mailapps.container import Container, Role, provider_problems
+from mailapps.probing import queue_answers, store_answers
 from mailapps.settings import Settings, place, shown
 from mailapps.settings_rules import points_at_emulator
 from mailapps.settings_sources import load
