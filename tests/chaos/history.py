@@ -107,10 +107,15 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 class Counted(Struct, frozen=True, kw_only=True):
-    """What the metrics of all processes add up to; None where a process that was killed took its share along."""
+    """What the metrics of all processes add up to; None where a process that was killed took its share along.
+
+    Attributes:
+        doubtful: Cancels that were answered with a 5xx or not at all.
+    """
 
     accepted: int | None = None
     settled: int | None = None
+    doubtful: int = 0
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -118,8 +123,9 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     Attributes:
         attempts: So many may one e-mail need.
-        recovery: So long after its worker's death begins an e-mail's next attempt, and so long after the last
-            fault was healed everything is settled.
+        recovery: So long after an attempt whose worker died begins the e-mail's next one.
+        settling: So long after the last fault was healed everything is settled. A provider's breaker may be open
+            for 99 s after its latest failure.
     """
 
     lease: timedelta
@@ -127,6 +133,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     crashes: int = 3
     unknowns: int = 4
     recovery: timedelta = timedelta(seconds=65)
+    settling: timedelta = timedelta(seconds=65)
 
 
 class History(Struct, frozen=True, kw_only=True):
