@@ -20,6 +20,9 @@ PAUSE_S = 0.5
 LONGEST_PAUSE_S = 4.0
 """How long before it repeats: twice as long each time."""
 
+CONTENT = ("ann@example.com", "Your receipt", "Thank you.")
+"""Recipient, subject and text of every message."""
+
 NO_ANSWER = (aiohttp.ClientError, TimeoutError, ValueError)
 
 LANES = ("urgent", "transactional", "transactional", "bulk")
@@ -41,28 +44,36 @@ class Client:
     name: str
     rate: float = 20.0
     plain: bool = False
-    subject: str = "Your receipt"
     done: list[Submission] = field(default_factory=list)
     cancels: list[Cancel] = field(default_factory=list)
     given_up: bool = False
+    doubtful_cancels: int = 0
     _asked: int = 0
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def load(self, seconds: float) -> None:
         """Submit at the rate for so many seconds."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        while loop.time() - began < seconds:
+        following = loop.time()
+        end = following + seconds
+        while following < end:
             self.submit()
-            await asyncio.sleep(max(0.0, began + self._asked / self.rate - loop.time()))
+            following += 1 / self.rate
+            await asyncio.sleep(max(0.0, following - loop.time()))
 
-    def submit(self, **fields: Any) -> None:
-        """Begin one submission."""
+    def submit(self, **fields: Any) -> str:
+        """Begin one submission, and return its key."""
         self._asked += 1
         key = f"{self.name}:{self._asked}"
         task = asyncio.get_running_loop().create_task(self._settle(key, fields, Random(key)))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+        return key
+
+    def stop(self) -> None:
+        """Leave everything as it is."""
+        for task in self._under_way:
+            task.cancel()
 
     async def finish(self, within_s: float) -> None:
         """Wait until every submission is settled; after so many seconds no more is repeated."""
@@ -73,7 +84,7 @@ class Client:
 
     def _drawn(self, fields: Mapping[str, Any], dice: Random) -> dict[str, Any]:
         """Return a message with what its dice add to it."""
-        letter = {"to": "ann@example.com", "subject": self.subject, "text": "Thank you.", "lane": "transactional"}
+        letter = {**dict(zip(("to", "subject", "text"), CONTENT, strict=True)), "lane": "transactional"}
         if not self.plain:
             letter["lane"] = dice.choice(LANES)
             if dice.random() < 0.1:
@@ -113,10 +124,12 @@ class Client:
         """Withdraw an e-mail; only a 200 counts."""
         try:
             async with api.post(f"/api/emails/{email_id}/cancel") as said:
-                if said.status == HTTPStatus.OK:
-                    self.cancels.append(Cancel(email_id, datetime.now(UTC)))
+                status: int | None = said.status
         except NO_ANSWER:
-            return
+            status = None
+        if status == HTTPStatus.OK:
+            self.cancels.append(Cancel(email_id, datetime.now(UTC)))
+        self.doubtful_cancels += kind_of(status) is Kind.UNKNOWN
 
 
 def kind_of(status: int | None) -> Kind:

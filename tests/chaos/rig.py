@@ -9,10 +9,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.apps.metrics.numbers import Numbers, numbers
@@ -90,11 +92,22 @@ class Rig:
         return [one for one in self.processes.values() if one.role in (roles or ROLES)]
 
     def between(self, server: str, *roles: str) -> list[Proxy]:
-        """Return the proxies in front of `mongo`, `redis` or a provider, for the processes of these roles."""
+        """Return the proxies in front of `store`, `queue` or a provider, for the processes of these roles."""
         names = [one.name for one in self.named(*roles)]
         return [proxy for (name, of), proxy in self.proxies.items() if of == server and name in names]
 
-    async def start(self, process: Process) -> None:
+    async def start(self, process: Process, tries: int = 5) -> None:
+        """Start a process and wait until it answers; start it again if it ends, as whoever supervises it would."""
+        for left in reversed(range(tries)):
+            try:
+                await self._start(process)
+            except AssertionError:
+                if process.alive or not left:
+                    raise
+            else:
+                break
+
+    async def _start(self, process: Process) -> None:
         """Start a process and wait until it answers."""
         variables = [f"{key}={value}" for key, value in process.environ.items()]
         program = ["/usr/bin/env", *variables, *process.program] if variables else process.program
@@ -154,7 +167,7 @@ class Rig:
         """Yield what each process has said."""
         yield from ((one.name, one.log.read_text(errors="replace")) for one in self.named())
 
-    async def plan(self, role: str, number: int) -> Process:
+    async def plan(self, role: str, number: int, elsewhere: Mapping[str, str]) -> Process:
         """Write the settings of a process, with proxies of its own to everything that it talks to."""
         name, ports = f"{role}-{number}", (free_port(), free_port())
         reached = {server: await self._through(name, server) for server in self.addresses}
@@ -162,7 +175,7 @@ class Rig:
         config, key = self.town.folder / f"{name}.toml", self.town.folder / "admin.key"
         key.touch(0o600)
         key.write_text(ADMIN_KEY)
-        config.write_text(written({**reached, **binds, "key": str(key)}, self.pace, self.more))
+        config.write_text(written({**reached, **elsewhere, **binds, "key": str(key)}, self.pace, self.more))
         url = f"http://{binds['bind' if role == 'api' else 'metrics']}"
         process = Process(name, role, [role, "--config", str(config)], url, self.town.folder / f"{name}.log")
         self.processes[name] = process
@@ -189,7 +202,13 @@ def _resident(pid: int) -> int:
 
 @asynccontextmanager
 async def rig(
-    folder: Path, profile: str, pace: Pace = QUICK, *, more: str = "", each: int = 2, **environ: dict[str, str]
+    folder: Path,
+    profile: str,
+    pace: Pace = QUICK,
+    *,
+    more: str = "",
+    addresses: Mapping[str, str] = MappingProxyType({}),
+    environ: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> AsyncGenerator[Rig]:
     """Start everything, and end whatever still runs.
 
@@ -198,18 +217,17 @@ async def rig(
         profile: `production` or `embedded`.
         pace: How long things take.
         more: Further lines of mailcore.toml.
-        each: So many processes of each role.
-        environ: Variables by the name of a process, with `_` for its dash.
+        addresses: Where providers are that are not at the emulator; no proxy is before them.
+        environ: Variables of the processes of a role, or of one by its name.
     """
     async with AsyncExitStack() as stack:
         servers = stack.enter_context(ExitStack())
         made = Rig(profile, pace, await stack.enter_async_context(town(folder)), more)
         _place(made, servers, folder)
         try:
-            for role in ROLES:
-                for number in range(each):
-                    process = await made.plan(role, number + 1)
-                    process.environ.update(environ.get(process.name.replace("-", "_"), {}))
+            for role, number in product(ROLES, (1, 2)):
+                process = await made.plan(role, number, addresses)
+                process.environ.update({**environ.get(role, {}), **environ.get(process.name, {})})
             await asyncio.gather(*(made.start(one) for one in made.named()))
             yield made
         finally:

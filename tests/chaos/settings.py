@@ -27,7 +27,7 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 
 USUAL = Pace(
-    name="usual", lines="", lease=timedelta(seconds=60), deadline=timedelta(seconds=20), drain_s=90
+    name="usual", lines="", lease=timedelta(seconds=60), deadline=timedelta(seconds=20), drain_s=150
 )  # every default as it is
 
 QUICK = Pace(
@@ -45,7 +45,7 @@ retry.cap = "1s"
 """,
     lease=timedelta(seconds=11),
     deadline=timedelta(seconds=3),
-    drain_s=90,
+    drain_s=150,
 )
 
 _PROVIDERS = {"sendgrid": ("/sendgrid", ""), "mailgun": ("/mailgun/v3", 'domain = "shop.example"\n')}

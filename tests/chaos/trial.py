@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 import httpx
 from msgspec import Struct, convert
 from tests.apps.metrics.numbers import total
-from tests.chaos.client import PATIENCE, Client
-from tests.chaos.history import Counted, History, Limits, Record, Request
+from tests.chaos.client import CONTENT, PATIENCE, Client
+from tests.chaos.history import Answer, Counted, History, Limits, Record, Request
 from tests.chaos.rig import Rig
 from tests.chaos.settings import ADMIN_KEY
-from tests.e2e.town import until
+from tests.e2e.town import show, until
 
 RATE = 20.0
 UNFINISHED = ("scheduled", "queued", "sending", "retrying")
 AT_ONCE = 32
+PROBES = 3
+OPEN_FOR_AT_LEAST_S = 13.5
+"""The breaker's permits, and the shortest time for which it is open."""
 
 
 @dataclass
@@ -34,7 +38,7 @@ class Trial:
         dice: All that is left to chance follows from the seed.
         notes: What it measured beside what every trial does, by name.
         wrong: What it found broken itself.
-        counted: Whether the processes' counters must add up: no, where one of them may have lost some.
+        settling: How long after the fault everything must be settled.
     """
 
     rig: Rig
@@ -42,12 +46,79 @@ class Trial:
     dice: Random
     notes: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
-    counted: bool = True
-    attempts: int = 64
+    settling: timedelta = timedelta(seconds=65)
 
     async def wait(self, seconds: float) -> None:
         """Let time pass under load."""
         await asyncio.sleep(seconds)
+
+    def now(self) -> datetime:
+        """Return the time by which answers are asked for."""
+        return datetime.now(UTC)
+
+    def answers(self, since: datetime) -> Sequence[Answer]:
+        """Return what was answered, so far, to POSTs since some time."""
+        return [answer for one in self.client.done for answer in one.answers if answer.at >= since]
+
+    async def submit_one(self, **fields: Any) -> str:
+        """Submit one message beside the load, and return its e-mail's id."""
+        before = len(self.client.done)
+        key = self.client.submit(**fields)
+
+        async def settled() -> str:
+            return next((min(one.ids()) for one in self.client.done[before:] if one.key == key), "")
+
+        return str(await until("it is accepted", settled))
+
+    async def show(self, email_id: str) -> Mapping[str, Any]:
+        """Return an e-mail with its attempts."""
+        process = next(one for one in self.rig.named("api") if one.alive)
+        assert process.running is not None
+        return await show(process.running, email_id)
+
+    async def sent(self, email_id: str) -> None:
+        """Wait until an e-mail is sent."""
+
+        async def is_sent() -> bool:
+            return (await self.show(email_id))["status"] == "sent"
+
+        await until(f"{email_id} is sent", is_sent, within_s=self.rig.pace.drain_s)
+
+    async def _ask(self, path: str, **query: Any) -> Any:
+        """Return what an API that runs answers."""
+        process = next(one for one in self.rig.named("api") if one.alive)
+        assert process.running is not None
+        return await _answer(process.running.http, path, query)
+
+    async def obstacles(self) -> Mapping[str, str | None]:
+        """Return what keeps each provider from attempts; None for nothing."""
+        return {one["name"]: one["obstacle"] for one in (await self._ask("/api/providers"))["data"]}
+
+    async def listed(self, status: str) -> Sequence[Mapping[str, Any]]:
+        """Return some e-mails with a status."""
+        return list((await self._ask("/api/emails", status=status, limit=100))["data"])
+
+    async def shown(self, count: int) -> Sequence[Mapping[str, Any]]:
+        """Return the latest e-mails with their attempts."""
+        found = (await self._ask("/api/emails", limit=count))["data"]
+        return [await self.show(one["id"]) for one in found]
+
+    async def longest_call(self) -> float:
+        """Return how long the longest of the latest calls of a provider took, in seconds."""
+        attempts = [one for email in await self.shown(100) for one in email["attempts"]]
+        return max((one["latency_ms"] or 0 for one in attempts), default=0) / 1000
+
+    async def hits(self, provider: str) -> list[float]:
+        """Return when a provider was asked, in seconds since the epoch, oldest first."""
+        rows = await self.rig.town.requests(provider=provider)
+        return [datetime.fromisoformat(row["received_at"]).timestamp() for row in rows]
+
+    async def must_probe_little(self, provider: str, within_s: float = 10.0) -> None:
+        """Note if a provider that fails was asked more than its probe permits allow in the latest seconds."""
+        hits = [at for at in await self.hits(provider) if at > time.time() - within_s]
+        periods = within_s / OPEN_FOR_AT_LEAST_S + 1
+        self.note(f"hits of the failing {provider} in {within_s:g} s", len(hits))
+        self.must(len(hits) <= PROBES * periods, f"{provider} was asked {len(hits)} times while its breaker was open")
 
     def must(self, holds: bool, what: str) -> None:
         """Note what is wrong unless it holds."""
@@ -86,6 +157,9 @@ async def trial(rig: Rig, fault: Fault, seed: str, *, rate: float = RATE, **opti
         before = rig.memory()
         try:
             await fault(at)
+        except BaseException:
+            client.stop()
+            raise
         finally:
             load.cancel()
             await asyncio.gather(load, return_exceptions=True)
@@ -95,12 +169,19 @@ async def trial(rig: Rig, fault: Fault, seed: str, *, rate: float = RATE, **opti
         await _drained(rig, apis[0])
         after = rig.memory()
         history = await collected(at, apis[0], healed_at)
+        at.wrong += indiscreet(rig)
     growth = max((after[name] / size - 1 for name, size in before.items() if name in after), default=0.0)
     took = time.monotonic() - began
     return Outcome(history=history, notes=at.notes, wrong=at.wrong, took_s=took, memory_growth=growth)
 
 
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
+
+
+def indiscreet(rig: Rig) -> Iterator[str]:
+    """Yield who has said in its log what nobody may: addresses, content, stacks (I40)."""
+    for name, said in rig.logs():
+        yield from (f"{word!r} is in the log of {name}" for word in (*CONTENT, "Traceback") if word in said)
 
 
 def _caller(url: str) -> aiohttp.ClientSession:
@@ -118,8 +199,7 @@ async def _drained(rig: Rig, api: httpx.AsyncClient) -> None:
 
     async def is_empty() -> bool:
         for status in UNFINISHED:
-            said = await api.get("/api/emails", params={"status": status, "limit": 1})
-            if said.status_code != httpx.codes.OK or said.json()["data"]:
+            if (await _answer(api, "/api/emails", {"status": status, "limit": "1"}))["data"]:
                 await asyncio.sleep(0.3)
                 return False
         return True
@@ -140,7 +220,7 @@ async def collected(at: Trial, api: httpx.AsyncClient, healed_at: datetime) -> H
         records=tuple(records),
         counted=await _counted(at),
         healed_at=healed_at,
-        limits=Limits(lease=at.rig.pace.lease, attempts=at.attempts),
+        limits=Limits(lease=at.rig.pace.lease, settling=at.settling),
     )
 
 
@@ -149,18 +229,29 @@ async def _records(api: httpx.AsyncClient) -> list[Record]:
     records = list[Record]()
     ids = await _ids(api)
     for part in range(0, len(ids), AT_ONCE):
-        answers = await asyncio.gather(*(api.get(f"/api/emails/{one}") for one in ids[part : part + AT_ONCE]))
-        records += [_record(answer.json()) for answer in answers]
+        calls = (_answer(api, f"/api/emails/{email_id}") for email_id in ids[part : part + AT_ONCE])
+        records += [_record(shown) for shown in await asyncio.gather(*calls)]
     return records
+
+
+async def _answer(api: httpx.AsyncClient, path: str, query: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """Return what an API answers, once it does: the machine may be busy."""
+    for _ in range(10):
+        try:
+            said = await api.get(path, params=query)
+        except httpx.TransportError:
+            continue
+        if said.status_code == httpx.codes.OK:
+            return said.json()
+        await asyncio.sleep(1)
+    raise AssertionError(f"{path} is not answered")
 
 
 async def _ids(api: httpx.AsyncClient) -> list[str]:
     """Return the ids of every e-mail that the store has."""
     ids, after = list[str](), dict[str, str]()
     while True:
-        answer = await api.get("/api/emails", params={"limit": 100, **after})
-        answer.raise_for_status()
-        page = answer.json()
+        page = await _answer(api, "/api/emails", {"limit": "100", **after})
         ids += [one["id"] for one in page["data"]]
         if page["next_cursor"] is None:
             return ids
@@ -179,11 +270,11 @@ def _request(row: Mapping[str, Any]) -> Request:
 
 async def _counted(at: Trial) -> Counted:
     """Return what all processes have counted, if none of them has lost any."""
-    if at.rig.killed or not at.counted:
+    if at.rig.killed:
         return Counted()
     shares = await at.rig.counted()
     accepted, settled, reopened = (
         int(sum(total(share, f"mailcore_{name}_total") for share in shares))
         for name in ("accepted", "settled", "reopened")
     )
-    return Counted(accepted=accepted, settled=settled - reopened)
+    return Counted(accepted=accepted, settled=settled - reopened, doubtful=at.client.doubtful_cancels)

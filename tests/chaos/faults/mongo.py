@@ -6,7 +6,6 @@ import asyncio
 import time
 
 from tests.chaos.faults.redis import readiness
-from tests.chaos.history import Kind
 from tests.chaos.trial import Trial
 from tests.e2e.town import post
 from tests.servers.running import Server
@@ -22,7 +21,6 @@ def server_of(at: Trial) -> Server:
 
 async def freeze_mongo(at: Trial, seconds: float = 5.0) -> None:
     """SIGSTOP: a POST fails fast with a problem that may be retried, and readiness says who is missing."""
-    at.counted = False  # a lost answer makes a repeat of what was fresh
     server_of(at).freeze()
     await at.wait(1)
     await _must_fail_fast(at, "frozen", FAILS_WITHIN_S)
@@ -33,7 +31,6 @@ async def freeze_mongo(at: Trial, seconds: float = 5.0) -> None:
 
 async def kill_mongo(at: Trial, seconds: float = 3.0) -> None:
     """SIGKILL and a restart: no 201 that is not true, and workers go on within 10 s."""
-    at.counted = False
     server_of(at).kill()
     await at.wait(1)
     await _must_fail_fast(at, "gone", FAILS_WITHIN_S)
@@ -73,7 +70,12 @@ async def _must_come_back(at: Trial, how: str) -> None:
     at.must(took <= 10, f"nothing was sent for {took:.1f} s after Mongo was {how}")
 
 
-def unknown_share(at: Trial) -> float:
-    """Return which part of all answers so far left the caller in doubt."""
-    answers = [answer for one in at.client.done for answer in one.answers]
-    return sum(answer.kind is Kind.UNKNOWN for answer in answers) / max(1, len(answers))
+async def lose_answers(at: Trial, marked: bytes, role: str) -> None:
+    """M3 to M5: again and again the answer to what holds these bytes is lost, after it was done."""
+    for _ in range(20):
+        for proxy in at.rig.between("store", role):
+            proxy.lose(marked)
+        await at.wait(0.5)
+    lost = sum(proxy.lost for proxy in at.rig.between("store", role))
+    at.note("answers of Mongo lost", lost)
+    at.must(lost > 5, f"only {lost} answers were lost")
