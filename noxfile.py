@@ -195,3 +195,13 @@ def audit(session: nox.Session) -> None:
     export = ["uv", "export", "--frozen", "--no-dev", "--all-extras", "--quiet", "--no-emit-project"]
     session.run(*export, "--output-file", locked, silent=True)
     session.run("pip-audit", "--require-hashes", "--disable-pip", "--requirement", locked)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Run the fault campaign on real processes, about an hour, and write its report; `-- --rows P1,R3` for a part.
+
+    The rows with wrong clocks need libfaketime: `apt-get install faketime`.
+    """
+    session.install("-e", EVERYTHING, *group("test"))
+    session.run("python", "-m", "tests.chaos", *(session.posargs or ["--report"]))
