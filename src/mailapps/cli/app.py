@@ -95,7 +95,7 @@ def _misused(error: CycloptsError, argv: Sequence[str]) -> str:
     known = {name for commands in COMMANDS.values() for name in commands}
     command = f"mailcore {argv[0]}" if argv and argv[0] in known else "mailcore"
     if isinstance(error, UnusedCliTokensError):
-        said = f"{command} takes no more words: {' '.join(error.unused_tokens)[:_SHOWN]}"
+        said = f"{command} takes no more words: {' '.join(error.unused_tokens or ())[:_SHOWN]}"
     else:
         said = " ".join(str(error).split())
     return f"{said}\nsee {command} --help"
