@@ -21,10 +21,11 @@ import structlog
 from msgspec import Struct
 
 from mailadapters.sqs_format import ids_of
-from mailapps.container import Container, Role, opened, provider_problems
+from mailapps.container import Container, opened, provider_problems
 from mailapps.logs import set_up, watching
 from mailapps.settings import Settings
 from mailapps.settings_sources import load
+from mailapps.tuning import Role
 from mailcore.assembly import SPARE
 from mailcore.courier import Carried, Courier
 from mailcore.errors import EmailNotFoundError, MailError, StoreUnavailableError

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
-from enum import StrEnum
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from dependency_injector import containers, providers
 
@@ -25,30 +23,15 @@ from mailapps.metrics.gauges import Stocktaker
 from mailapps.probing import probes_of, store_answers
 from mailapps.scheduling import must_keep, scheduler_of
 from mailapps.settings import Settings, Table
+from mailapps.tuning import Role, stays_here, tuning_of
 from mailcore.assembly import Assembled, SharesHealth, Tuning, assembled, author
 from mailcore.discovery import configured, found
-from mailcore.engine import Pace
 from mailcore.errors import SettingsError
 from mailcore.events import Event
 from mailcore.ports import Clock, Configured, EmailStore, HasClock, Ports, ProviderHealth, WakeUpQueue, Watch, look_away
-from mailcore.retry import LaneRules, RetryPolicy
-from mailcore.rules import Rules
-from mailcore.strategy import Strategy
 
 if TYPE_CHECKING:
     from mailapps.tracing import Tracing
-
-SCHEDULER_SLOTS: Final = 8
-"""What a scheduler sends at once: it is there to find, not to send."""
-
-
-class Role(StrEnum):
-    """What a process is for."""
-
-    UP = "up"
-    API = "api"
-    WORKER = "worker"
-    SCHEDULER = "scheduler"
 
 
 def provider_problems(name: str, table: Table) -> Sequence[str]:
@@ -58,47 +41,6 @@ def provider_problems(name: str, table: Table) -> Sequence[str]:
     except SettingsError as error:
         return [str(error)]
     return []
-
-
-def rules_of(settings: Settings, role: Role) -> Rules:
-    """Return the numbers that decisions go by.
-
-    An API without an engine reaches nobody by a wake-up that stays in its process, so that what it accepts is due at
-    once for the workers, which look into the store.
-
-    Raises:
-        SettingsError: Nobody offers the strategy.
-    """
-    lanes = settings.lanes
-    return Rules(
-        retry=RetryPolicy(base=settings.retry.base, cap=settings.retry.cap, max_rounds=settings.retry.max_rounds),
-        lanes=LaneRules(
-            urgent=lanes.urgent.give_up_after,
-            transactional=lanes.transactional.give_up_after,
-            bulk=lanes.bulk.give_up_after,
-        ),
-        strategy=cast("Strategy", found("mailcore.strategies", settings.strategy)),
-        strategy_name=settings.strategy,
-        lease=settings.lease,
-        call_deadline=settings.call_deadline,
-        max_crashes=settings.max_crashes,
-        max_unknowns=settings.max_unknowns,
-        unknown_grace=settings.unknown_grace,
-        hold_for=settings.hold_for,
-        wakeup_grace=timedelta(0) if role is Role.API and stays_here(settings) else settings.wakeup_grace,
-    )
-
-
-def stays_here(settings: Settings) -> bool:
-    """Whether wake-ups reach nobody but the process that they are made in."""
-    return settings.queue.startswith("memory:")
-
-
-def pace_of(settings: Settings, role: Role) -> Pace:
-    """Return how much a process does at once."""
-    if role is Role.SCHEDULER:
-        return Pace(slots=SCHEDULER_SLOTS, bulk_share=settings.bulk_share, poll=settings.sweep)
-    return Pace(slots=settings.in_flight, bulk_share=settings.bulk_share, poll=settings.poll)
 
 
 def _store(settings: Settings) -> EmailStore:
@@ -195,11 +137,6 @@ def _scrape(made: Assembled, tally: Tally, role: Role) -> Callable[[], Awaitable
     ).text
 
 
-def _tuning(settings: Settings, role: Role, watch: Watch) -> Tuning:
-    """Return what the settings say of decisions and pace."""
-    return Tuning(rules=rules_of(settings, role), pace=pace_of(settings, role), watch=watch)
-
-
 def _assembled(ports: Ports, tuning: Tuning, settings: Settings) -> Assembled:
     """Return mailer and engine."""
     return assembled(ports, tuning, author(settings.default_from))
@@ -244,7 +181,7 @@ class Container(containers.DeclarativeContainer):
     tracing = providers.Singleton(_tracing, settings, clock, role)
     told = providers.Singleton(_told, watch, tally, tracing)
     ports = providers.Singleton(_ports, store, queue, health, connected, clock, told)
-    tuning = providers.Singleton(_tuning, settings, role, told)
+    tuning = providers.Singleton(tuning_of, settings, role, told)
     assembled = providers.Singleton(_assembled, ports, tuning, settings)
     scheduler = providers.Singleton(scheduler_of, ports, tuning, settings)
     scrape = providers.Singleton(_scrape, assembled, tally, role)

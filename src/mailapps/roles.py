@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from mailapps.container import Container, Role, opened
+from mailapps.container import Container, opened
 from mailapps.guarding import must_ask
 from mailapps.scheduling import scheduling
 from mailapps.settings import Settings, place
 from mailapps.settings_rules import points_at_emulator
+from mailapps.tuning import Role
 from mailcore.assembly import SPARE
 from mailcore.engine import Engine
 from mailcore.errors import MailError

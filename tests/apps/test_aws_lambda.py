@@ -20,10 +20,11 @@ from msgspec.structs import replace
 from tests.servers.running import Server
 
 from mailapps.aws_lambda import Function
-from mailapps.container import Role, opened
+from mailapps.container import opened
 from mailapps.emulator import running_emulator
 from mailapps.emulator.server import Running
 from mailapps.settings import Settings
+from mailapps.tuning import Role
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Message

@@ -16,7 +16,7 @@ from msgspec.structs import fields
 from mailadapters.inprocess_queue import InProcessQueue
 from mailadapters.providers.http import HttpProvider
 from mailadapters.sqlite import SqliteHealth, SqliteStore
-from mailapps.container import SCHEDULER_SLOTS, Container, Role, opened, pace_of, provider_problems, rules_of
+from mailapps.container import Container, opened, provider_problems
 from mailapps.guarding import must_ask
 from mailapps.scheduling import must_keep
 from mailapps.settings import (
@@ -27,6 +27,7 @@ from mailapps.settings import (
     Settings,
     UrgentSettings,
 )
+from mailapps.tuning import SCHEDULER_SLOTS, Role, pace_of, rules_of
 from mailcore.errors import SettingsError, StoreUnavailableError
 from mailcore.message import Lane, Message
 from mailcore.rates import RateLimit

@@ -16,9 +16,10 @@ from tests.servers.collector import Collector, attributes, collector
 from tests.servers.running import free_port
 
 from mailapps.api.app import create_app
-from mailapps.container import Role, opened
+from mailapps.container import opened
 from mailapps.emulator import running_emulator
 from mailapps.settings import Settings, TracingSettings
+from mailapps.tuning import Role
 from mailcore.assembly import running
 from mailcore.events import Event, Happening
 from mailcore.secret import Secret

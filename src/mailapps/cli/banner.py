@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from mailapps.container import Role, stays_here
 from mailapps.roles import Started
 from mailapps.settings import Settings, place, shown
 from mailapps.settings_rules import points_at_emulator
+from mailapps.tuning import Role, stays_here
 
 _BODY = """{
   "from": "Shop <no-reply@shop.example>", "to": "Ann <ann@example.com>",

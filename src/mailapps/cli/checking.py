@@ -16,11 +16,12 @@ from cyclopts import Parameter
 from mailadapters.providers.kind import KeyCheck, KeyState
 from mailapps.cli.exits import Exit
 from mailapps.cli.printing import Column, console, print_json, table_of
-from mailapps.container import Container, Role, provider_problems
+from mailapps.container import Container, provider_problems
 from mailapps.probing import queue_answers, store_answers
 from mailapps.settings import Settings, place, shown
 from mailapps.settings_rules import points_at_emulator
 from mailapps.settings_sources import load
+from mailapps.tuning import Role
 from mailcore.errors import MailError
 from mailcore.ports import Configured, WakeUpQueue
 

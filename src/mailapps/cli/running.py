@@ -16,12 +16,13 @@ from rich.text import Text
 
 from mailapps.cli.banner import banner
 from mailapps.cli.exits import CommandError, Exit, UsageError
-from mailapps.container import Role, provider_problems, stays_here
+from mailapps.container import provider_problems
 from mailapps.logs import set_up, watching
 from mailapps.roles import Started, listening, play, run
 from mailapps.settings import EMULATOR_BIND, Settings, place, shown
 from mailapps.settings_sources import load
 from mailapps.supervisor import Supervisor, patience_of
+from mailapps.tuning import Role, stays_here
 from mailcore.errors import MailError
 
 Leash = Annotated[int | None, Parameter(show=False)]

@@ -18,8 +18,9 @@ from msgspec.structs import asdict
 
 from mailapps.cli.exits import Exit, UsageError
 from mailapps.cli.printing import Column, console, print_json, table_of
-from mailapps.container import Role, provider_problems, rules_of
+from mailapps.container import provider_problems
 from mailapps.settings_sources import load
+from mailapps.tuning import Role, rules_of
 from mailcore.discovery import Share
 from mailcore.rules import Rules
 from mailcore.simulation import CATALOGUE, CONTESTANTS, PAIR, Figures, MadeUp, Match, Scenario, all_played, matches
