@@ -22,9 +22,9 @@ from mailapps.cli.app import COMMANDS, registry, run
 from mailapps.cli.banner import banner
 from mailapps.cli.exits import Exit
 from mailapps.cli.sending import message_of
-from mailapps.container import Role
 from mailapps.roles import Started
 from mailapps.settings import Settings
+from mailapps.tuning import Role
 
 Ran = tuple[int, str, str]
 Mailcore = Callable[..., Ran]
@@ -320,6 +320,16 @@ def test_a_file_without_a_wrong_line_ends_well(mailcore: Mailcore, tmp_path: Pat
     done = mailcore("send", "--from-file", "fifty.csv")
 
     assert done == (Exit.OK, "50 accepted, 0 were accepted before, 0 failed\n", "")
+
+
+@pytest.mark.parametrize(("name", "content"), [("none.jsonl", ""), ("none.jsonl", "\n \n"), ("none.csv", "to,subject\n")])
+def test_a_file_without_a_message_is_a_mistake(mailcore: Mailcore, tmp_path: Path, name: str, content: str) -> None:
+    """A script whose export came out empty is not told that all is well."""
+    (tmp_path / name).write_text(content)
+
+    done = mailcore("send", "--from-file", name)
+
+    assert done == (Exit.USAGE, "", f"mailcore: {name}: there is no message in it\n")
 
 
 def test_a_key_that_is_wrong_ends_a_file_at_once(mailcore: Mailcore, tmp_path: Path) -> None:

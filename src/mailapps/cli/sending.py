@@ -188,6 +188,8 @@ def _attachment(path: Path) -> dict[str, str]:
 def _send_file(path: Path, reach: Reach) -> int:
     """Submit every message of a file, and say what came of them, however it ends."""
     total, tally = sum(1 for _ in letters_of(path)), Tally()
+    if not total:
+        raise UsageError(f"{path}: there is no message in it")
     try:
         with _progress(total) as step:
             asyncio.run(send_all(letters_of(path), reach, tally, step))
