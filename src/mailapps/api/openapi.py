@@ -45,6 +45,18 @@ _KEY: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
 _TAGS: Final = {"email": "emails", "route": "providers"}
+_SECTIONS: Final = {
+    "emails": "Hand over a message, and see what became of it.",
+    "dead-letters": "What could not be sent, and how to put it back.",
+    "providers": "How the providers stand, and which of them would take a message.",
+    "lanes": "Pause and resume.",
+    "switches": "What has been switched by hand.",
+    "keys": "API keys.",
+    "erasures": "Take out what is known of a person.",
+    "health": "For whoever watches the process.",
+}
+"""In the order of the page at /docs: what everybody needs comes first."""
+
 _EXAMPLE: Final = {
     "from": "Shop <no-reply@shop.example>",
     "to": ["Ann <ann@example.com>"],
@@ -67,6 +79,7 @@ def document(version: str) -> bytes:
     described: Node = {
         "openapi": "3.1.0",
         "info": {"title": "mailcore", "version": version, "summary": "Hand it a message; it sees to the sending."},
+        "tags": [{"name": name, "description": said} for name, said in _SECTIONS.items()],
         "paths": _paths(handlers, refs),
         "components": {
             "schemas": _explained(components, kinds),
@@ -93,7 +106,7 @@ def _paths(handlers: list[tuple[str, HTTPRouteHandler]], refs: Mapping[type[Stru
             path = f"{prefix}{at.replace(':str}', '}')}"
             (method,) = handler.http_methods
             paths.setdefault(path, {})[method.lower()] = _operation(handler, path, refs)
-    return dict(sorted(paths.items()))
+    return dict(sorted(paths.items(), key=lambda item: (item[0] == "/api/email", item)))  # the other name comes last
 
 
 def _operation(handler: HTTPRouteHandler, path: str, refs: Mapping[type[Struct], Node]) -> Node:

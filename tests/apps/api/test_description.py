@@ -38,6 +38,19 @@ def test_every_route_of_the_api_is_described() -> None:
     assert found == {(method, path) for method, path in TABLE if path.startswith(("/api", "/health"))}
 
 
+def test_what_everybody_needs_comes_first() -> None:
+    """The page at /docs opens with sending an e-mail and ends with health; no route is outside its sections."""
+    described = json.loads(document("0"))
+
+    sections = [section["name"] for section in described["tags"]]
+    of_paths = [next(iter(operations.values()))["tags"][0] for operations in described["paths"].values()]
+    assert (sections[0], sections[-1]) == ("emails", "health")
+    assert sorted(sections) == sorted(set(of_paths))
+    assert (
+        next(path for path, tag in zip(described["paths"], of_paths, strict=True) if tag == "emails") == "/api/emails"
+    )
+
+
 def test_every_reference_leads_somewhere() -> None:
     """A client can be generated from it."""
     described = json.loads(document("0"))
