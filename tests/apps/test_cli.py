@@ -322,7 +322,9 @@ def test_a_file_without_a_wrong_line_ends_well(mailcore: Mailcore, tmp_path: Pat
     assert done == (Exit.OK, "50 accepted, 0 were accepted before, 0 failed\n", "")
 
 
-@pytest.mark.parametrize(("name", "content"), [("none.jsonl", ""), ("none.jsonl", "\n \n"), ("none.csv", "to,subject\n")])
+@pytest.mark.parametrize(
+    ("name", "content"), [("none.jsonl", ""), ("none.jsonl", "\n \n"), ("none.csv", "to,subject\n")]
+)
 def test_a_file_without_a_message_is_a_mistake(mailcore: Mailcore, tmp_path: Path, name: str, content: str) -> None:
     """A script whose export came out empty is not told that all is well."""
     (tmp_path / name).write_text(content)
