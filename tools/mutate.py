@@ -63,7 +63,7 @@ class Score:
         """The module as a row of the table."""
         tried = self.killed + len(self.survivors)
         share = f"{100 * self.killed / tried:.1f} %" if tried else "–"
-        return f"| `{self.module}` | {tried} | {self.killed} | {len(self.survivors)} | {share} |\n"
+        return f"| `{self.module}` | {tried} | {self.killed} | {len(self.survivors)} | {self.untried} | {share} |\n"
 
 
 def settings(modules: Sequence[str]) -> str:
@@ -127,8 +127,9 @@ def write(found: Sequence[Score]) -> None:
     """Put the table of scores into the page."""
     tried = sum(score.killed + len(score.survivors) for score in found)
     killed = sum(score.killed for score in found)
-    head = "| module | mutants | killed | survived | score |\n|---|---|---|---|---|\n"
-    total = f"| **all** | {tried} | {killed} | {tried - killed} | **{100 * killed / tried:.1f} %** |\n"
+    untried = sum(score.untried for score in found)
+    head = "| module | tried | killed | survived | not yet tried | score |\n|---|---|---|---|---|---|\n"
+    total = f"| **all** | {tried} | {killed} | {tried - killed} | {untried} | **{100 * killed / tried:.1f} %** |\n"
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     table = head + "".join(score.row for score in found) + total
@@ -142,9 +143,7 @@ def main(folder: str, asked: Sequence[str]) -> None:
     run(place)
     found = list(scores(place, modules))
     for score in found:
-        print(score.row, *changes(place, score), sep="", end="")
-    if untried := sum(score.untried for score in found):
-        raise SystemExit(f"{untried} mutants were not tried yet: run it again")
+        print(score.row, *(changes(place, score) if asked else score.survivors), sep="\n")
     if not asked:
         write(found)
 

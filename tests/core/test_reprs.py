@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import pkgutil
 from datetime import timedelta
+from importlib import import_module
+from typing import get_args, get_type_hints
 
 import pytest
+from msgspec import Struct
 from msgspec.structs import replace
 
+import mailcore
 from mailcore.appeal import cancelled
+from mailcore.courier import Claim
 from mailcore.dispatch import told
 from mailcore.events import Event, Happening
+from mailcore.lifecycle import Email
 from mailcore.message import Address, Attachment, Message, envelope
 from mailcore.ports import Added, Page, Query
 from mailcore.provider import HttpRequest, HttpResponse, Send
+from mailcore.retention import Aged
 from mailcore.secret import Secret
-from mailcore.testing.contracts.examples import NOW, queued
+from mailcore.testing.contracts.examples import NOW, attempt, queued
 
 CANARY = "canary77"
 ANN = Address(f"ann{CANARY}@example.com", f"Ann {CANARY}")
@@ -44,6 +52,7 @@ RESPONSE = HttpResponse(status=200, headers={"x": CANARY}, body=CANARY.encode(),
 VALUES = [
     *(ANN, FILE, MESSAGE, envelope(MESSAGE), SEND, REQUEST, RESPONSE, Secret(CANARY)),
     *(EMAIL, Added(EMAIL, fresh=True), Page(emails=(EMAIL,), after=None), told(EMAIL), cancelled(EMAIL, NOW)),
+    *(Claim(EMAIL, attempt("first"), began=0.0), Aged(emails=(EMAIL,), after=None)),
     Event(what=Happening.CHANGED, email_id="em_a", email=EMAIL),
     Query(to=ANN.email, tag=CANARY, metadata={CANARY: CANARY}),
 ]
@@ -55,6 +64,35 @@ def test_no_value_shows_a_letter_or_a_key(value: object) -> None:
     shown = f"{value!r} {value!s} {value} {[value]} {(value,)}"
 
     assert CANARY not in shown
+
+
+def structs() -> set[type[Struct]]:
+    """Return every kind of value in mailcore, but for those of tests and simulations."""
+    names = [found.name for found in pkgutil.walk_packages(mailcore.__path__, "mailcore.")]
+    modules = [
+        import_module(name) for name in names if not name.startswith(("mailcore.testing", "mailcore.simulation"))
+    ]
+    found = (one for module in modules for one in vars(module).values())
+    return {one for one in found if isinstance(one, type) and issubclass(one, Struct) and one is not Struct}
+
+
+def mentioned(hint: object) -> set[object]:
+    """Return the types that an annotation is made of."""
+    return {hint}.union(*map(mentioned, get_args(hint)))
+
+
+def quoting() -> set[type[Struct]]:
+    """Return the kinds that hold what an author wrote, themselves or in a part of theirs."""
+    parts = {one: set().union(*map(mentioned, get_type_hints(one).values())) for one in structs()}
+    found = {Address, Attachment, Message, Email}
+    while more := {one for one, held in parts.items() if held & found} - found:
+        found |= more
+    return found
+
+
+def test_every_kind_of_value_that_holds_a_letter_is_tried_above() -> None:
+    """A new one that would show the letter in its repr does not get past."""
+    assert quoting() - {type(value) for value in VALUES} == set()
 
 
 def test_what_is_shown_still_tells_values_apart() -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime, timedelta
-from re import _parser  # type: ignore[attr-defined]  # the only reader of a pattern's structure
-from types import ModuleType
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from mailcore import addresses, content, identity, problems
 from mailcore.errors import InvalidMessageError
 from mailcore.message import LIMITS, Address, Attachment, Limits, Message
 from mailcore.problems import ProblemCode
@@ -216,35 +212,3 @@ def test_sixty_thousand_recipients_are_counted_and_not_read() -> None:
         checked(replace(GOOD, to=["x"] * 60_000), now=NOW)
 
     assert [one.code for one in caught.value.problems] == [ProblemCode.TOO_MANY]
-
-
-def patterns(module: ModuleType) -> dict[str, re.Pattern[str]]:
-    """Return the compiled patterns of a module, by name."""
-    return {name: value for name, value in vars(module).items() if isinstance(value, re.Pattern)}
-
-
-def deepest_repeat(tree: Any, depth: int = 0) -> int:  # noqa: ANN401  the parser's nodes have no type
-    """Return how many unbounded repetitions stand inside one another in a parsed pattern."""
-    deepest = depth
-    if isinstance(tree, tuple) and len(tree) == 3 and str(tree[0]) == "MAX_REPEAT":
-        depth += 1
-    elif isinstance(tree, tuple) and len(tree) == 2 and str(tree[0]) == "MAX_REPEAT":
-        depth += tree[1][1] > 1
-    children = tree if isinstance(tree, list | tuple | _parser.SubPattern) else ()
-    return max([deepest, depth, *(deepest_repeat(child, depth) for child in children)])
-
-
-@pytest.mark.parametrize("module", [addresses, content, identity, problems], ids=lambda module: module.__name__)
-def test_no_pattern_nests_a_repetition_in_another(module: ModuleType) -> None:
-    """A repetition within a repetition can take exponential time on a text made for it."""
-    found = {name: deepest_repeat(_parser.parse(one.pattern)) for name, one in patterns(module).items()}
-
-    assert found
-    assert {name for name, depth in found.items() if depth > 1} == set()
-
-
-def test_the_check_for_nested_repetitions_sees_one() -> None:
-    """The guard above is no rubber stamp."""
-    assert deepest_repeat(_parser.parse(r"(a+)+$")) == 2
-    assert deepest_repeat(_parser.parse(r"(?:a|b+)*")) == 2
-    assert deepest_repeat(_parser.parse(r"a+b+(?:c*)?")) == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import re
+import signal
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+import redis.asyncio
 from tests.e2e.town import Json, Running, Town, free_port, reach, start, until
 from tests.servers.collector import Collector, collector
+from tests.servers.running import Server
 
 WORD = "canary"
 TOKENS = {
@@ -82,8 +86,9 @@ async def start_in(place: Town, role: str, config: Path, at: str) -> Running:
     return running
 
 
-def configured(place: Town, port: int, metrics: int, traces: str) -> Path:
-    """Write settings whose keys are in files beside them."""
+def configured(place: Town, ports: tuple[int, int], traces: str, servers: str) -> Path:
+    """Write settings whose keys are in files beside them, for these servers if any."""
+    port, metrics = ports
     keys = {"admin": ADMIN_KEY, "provider": PROVIDER_KEY}
     for name, key in keys.items():
         (place.folder / name).touch(0o600)
@@ -93,7 +98,7 @@ def configured(place: Town, port: int, metrics: int, traces: str) -> Path:
         f'admin_key = {{ file = "{place.folder}/admin" }}\n'
     )
     path = place.configure("sendgrid", "mailgun", port=port, more=more)
-    text = path.read_text()
+    text = re.sub(r"^store = .*$", servers, path.read_text(), flags=re.MULTILINE) if servers else path.read_text()
     for kind in ("sendgrid", "mailgun"):
         text = text.replace(f'"key-{kind}"', f'{{ file = "{place.folder}/provider" }}')
     path.write_text(text)
@@ -132,10 +137,15 @@ async def collected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]
         yield made
 
 
-async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(place: Town, collected: Collector) -> None:
+@pytest.mark.parametrize("form", ["embedded", "deployed"])
+async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(
+    place: Town, collected: Collector, form: str, request: pytest.FixtureRequest
+) -> None:
     """Success, every class of error, wrong requests and a crash, through an API and workers that log all they can."""
     port, metrics = free_port(), free_port()
-    config = configured(place, port, metrics, collected.url)
+    server: Server | None = request.getfixturevalue("own_redis") if form == "deployed" else None
+    servers = f'store = "{request.getfixturevalue("mongo_url")}"\nqueue = "{server.url}"\n' if server else ""
+    config = configured(place, (port, metrics), collected.url, servers)
     api = await start_in(place, "api", config, f"http://127.0.0.1:{port}")
     worker = await start_in(place, "worker", config, f"http://127.0.0.1:{metrics}")
     told: dict[str, str] = {}
@@ -155,6 +165,9 @@ async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(place: To
     told["the providers"] = (await api.http.get("/api/providers")).text
     told["the metrics of the worker"] = await _metrics_after_crash(place, api, worker, config, metrics)
     await until("the traces are told", partial(are_told, collected))
+    if server:
+        told["Redis"] = await kept(server)
+        assert "sendgrid" in told["Redis"], "the health of the providers is there"
     for running in place.running:
         running.kill()
     told["the traces"] = b"".join(collected.octets).decode("latin-1")
@@ -170,6 +183,36 @@ async def are_told(collected: Collector) -> bool:
     return bool(collected.named("POST /api/emails")) and len(collected.named("attempt")) >= len(ERRORS)
 
 
+def crash(running: Running) -> None:
+    """Kill a role and the processes that it supervises, before any of them can say goodbye."""
+    pid = running.process.pid
+    supervised = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for one in (*map(int, supervised), pid):
+        os.kill(one, signal.SIGKILL)
+    running.process.wait()
+
+
+async def kept(server: Server) -> str:
+    """Return whatever a Redis holds, keys and values."""
+    async with redis.asyncio.Redis.from_url(server.url) as client:
+        keys = [key async for key in client.scan_iter()]
+        return repr([(key, await client.dump(key), await values(client, key)) for key in keys])
+
+
+async def values(client: redis.asyncio.Redis, key: bytes) -> object:
+    """Return what a key holds: a dump may hold it compressed."""
+    kind = (await client.type(key)).decode()
+    reads: dict[str, Any] = {
+        "string": client.get,
+        "hash": client.hgetall,
+        "list": lambda key: client.lrange(key, 0, -1),
+        "set": client.smembers,
+        "stream": client.xrange,
+        "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+    }
+    return await reads[kind](key)
+
+
 async def _wrong_key(api: Running) -> httpx.Response:
     """Return the answer to a key that is almost right."""
     return await api.http.get("/api/emails", headers={"Authorization": f"Bearer {ADMIN_KEY}x"})
@@ -181,7 +224,7 @@ async def _metrics_after_crash(place: Town, api: Running, worker: Running, confi
     await place.break_down("mailgun", {"kind": "hang", "accept": True}, times=1)
     email_id: Any = (await submit(api, "crash")).json()["id"]
     await until("a provider has it", lambda: place.requests(email_id=email_id))
-    worker.kill()
+    crash(worker)
     heir = await start_in(place, "worker", config, f"http://127.0.0.1:{metrics}")
     await reach(api, email_id, "sent")
     return (await heir.http.get("/metrics")).text

@@ -71,7 +71,7 @@ def _multipart(body: bytes, boundary: bytes, files: frozenset[str]) -> Form:
         if filename is None and name not in files:
             fields.append((name, content.decode("utf-8", "replace")))
         else:
-            kind = headers.get_content_type() if "content-type" in headers else "application/octet-stream"
+            kind = " ".join(str(headers.get("content-type", "application/octet-stream")).split())
             uploads.append(Upload(field=name, filename=filename, content_type=kind, content=content))
     return Form(tuple(fields), tuple(uploads))
 
