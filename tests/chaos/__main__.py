@@ -20,11 +20,12 @@ import httpx
 import msgspec
 from msgspec.structs import replace
 from tests.chaos.checker import judge
+from tests.chaos.client import RATE
 from tests.chaos.faults import clocks, load
 from tests.chaos.report import Result, broken_down, report, result_of
 from tests.chaos.rig import rig
-from tests.chaos.rows import JUMPS, MONKEY, ROWS, Row
-from tests.chaos.trial import RATE, trial
+from tests.chaos.rows import JUMPS, MONKEY, MONKEY_EMBEDDED, ROWS, Row
+from tests.chaos.trial import trial
 
 REPORT = Path(__file__).parents[2] / "docs" / "explanation" / "fault-report.md"
 RESULTS = Path("chaos-results.jsonl")
@@ -48,7 +49,8 @@ async def run(row: Row, profile: str, seed: int) -> Result:
     options = {"more": row.more, "addresses": row.addresses, "environ": row.environ}
     try:
         async with rig(folder, profile, row.pace, **options) as place:
-            outcome = await trial(place, row.fault, f"{seed}:{row.id}:{profile}", rate=row.rate, **row.client)
+            client = {"rate": row.rate, **row.client}
+            outcome = await trial(place, row.fault, f"{seed}:{row.id}:{profile}", warm_s=row.warm_s, **client)
         result = result_of(row, profile, seed, outcome, judge(outcome.history))
     finally:
         JUMPS.unlink(missing_ok=True)
@@ -62,8 +64,17 @@ async def run(row: Row, profile: str, seed: int) -> Result:
 def rows_of(names: str, soak: float, rate: float) -> list[Row]:
     """Return the rows that are asked for, in the order of the matrix."""
     if soak:
-        fault = partial(load.monkey, faults=MONKEY, seconds=soak)
-        return [Row(id="L2", what=f"soak: something fails every 20 s, for {soak / 60:.0f} min", fault=fault, rate=rate)]
+        return [
+            Row(
+                id="L2",
+                what=f"soak: something fails every 20 s, for {soak / 60:.0f} min",
+                fault=partial(load.monkey, faults=faults, seconds=soak),
+                rate=rate,
+                profiles=(profile,),
+                warm_s=60,
+            )
+            for profile, faults in (("production", MONKEY), ("embedded", MONKEY_EMBEDDED))
+        ]
     rows = [replace(row, rate=rate) if row.rate == RATE else row for row in ROWS]
     wanted = {name for name in names.split(",") if name}
     if strange := wanted - {row.id for row in ROWS}:

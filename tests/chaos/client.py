@@ -25,6 +25,7 @@ CONTENT = ("ann@example.com", "Your receipt", "Thank you.")
 
 NO_ANSWER = (aiohttp.ClientError, TimeoutError, ValueError)
 
+RATE = 20.0
 LANES = ("urgent", "transactional", "transactional", "bulk")
 
 
@@ -42,7 +43,7 @@ class Client:
 
     apis: Sequence[aiohttp.ClientSession]
     name: str
-    rate: float = 20.0
+    rate: float = RATE
     plain: bool = False
     done: list[Submission] = field(default_factory=list)
     cancels: list[Cancel] = field(default_factory=list)

@@ -29,6 +29,7 @@ class Row(Struct, frozen=True, kw_only=True):
         pace: `usual` keeps every default of the product.
         rate: Submissions a second.
         client: Options of the client.
+        warm_s: After so long under load the memory that it takes is compared with.
         environ: Variables of the processes of a role, or of one by its name; made for the folder of the run.
         addresses: Where providers are that are not at the emulator.
     """
@@ -41,6 +42,7 @@ class Row(Struct, frozen=True, kw_only=True):
     rate: float = 20.0
     more: str = ""
     client: Mapping[str, Any] = NOTHING
+    warm_s: float = 3.0
     environ: Mapping[str, Mapping[str, str]] = NOTHING
     addresses: Mapping[str, str] = NOTHING
 
@@ -155,6 +157,16 @@ NOT_RUN: Sequence[NotRun] = (
            "tests/adapters/test_sqlite_faults.py injects both"),
 )  # fmt: skip
 
+MONKEY_EMBEDDED: Sequence[Fault] = (
+    processes.kill_each_role,
+    processes.terminate_each_role,
+    processes.stall_a_worker,
+    sqlite.hold_the_lock,
+    partial(sqlite.kill_the_writers, kills=2),
+    partial(providers.leave_open, actions=providers.resets()),
+    partial(providers.leave_open, actions=providers.hangs()),
+    providers.fail_briefly,
+)
 MONKEY: Sequence[Fault] = (
     processes.kill_each_role,
     processes.terminate_each_role,

@@ -22,7 +22,6 @@ from tests.chaos.rig import Rig
 from tests.chaos.settings import ADMIN_KEY
 from tests.e2e.town import show, until
 
-RATE = 20.0
 UNFINISHED = ("scheduled", "queued", "sending", "retrying")
 AT_ONCE = 32
 PROBES = 3
@@ -144,28 +143,34 @@ class Outcome(Struct, frozen=True, kw_only=True):
     memory_growth: float
 
 
-async def trial(rig: Rig, fault: Fault, seed: str, *, rate: float = RATE, **options: Any) -> Outcome:
-    """Put load on a rig while a fault acts, heal, drain, and return what happened."""
+async def trial(rig: Rig, fault: Fault, seed: str, *, warm_s: float = 3.0, **client: Any) -> Outcome:
+    """Put load on a rig while a fault acts, heal, drain, and return what happened.
+
+    Args:
+        seed: Begins every key, and all dice follow from it.
+        warm_s: After so long memory is looked at first.
+        client: Options of the client.
+    """
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         apis = [await stack.enter_async_context(_connection(one.url)) for one in rig.named("api")]
         callers = [await stack.enter_async_context(_caller(one.url)) for one in rig.named("api")]
-        client = Client(callers, name=seed, rate=rate, **options)
-        at = Trial(rig, client, Random(seed))
-        load = asyncio.create_task(client.load(3600))
-        await asyncio.sleep(3)
+        caller = Client(callers, name=seed, **client)
+        at = Trial(rig, caller, Random(seed))
+        load = asyncio.create_task(caller.load(3600))
+        await asyncio.sleep(warm_s)
         before = rig.memory()
         try:
             await fault(at)
         except BaseException:
-            client.stop()
+            caller.stop()
             raise
         finally:
             load.cancel()
             await asyncio.gather(load, return_exceptions=True)
         await rig.heal()
         healed_at = datetime.now(UTC)
-        await client.finish(within_s=30)
+        await caller.finish(within_s=30)
         await _drained(rig, apis[0])
         after = rig.memory()
         history = await collected(at, apis[0], healed_at)
