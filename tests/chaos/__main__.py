@@ -46,9 +46,8 @@ async def run(row: Row, profile: str, seed: int) -> Result:
     if row.environ and clocks.LIBRARY is None:
         raise SystemExit(clocks.HOW_TO_INSTALL)
     JUMPS.write_text("+0\n")
-    options = {"more": row.more, "addresses": row.addresses, "environ": row.environ}
     try:
-        async with rig(folder, profile, row.pace, **options) as place:
+        async with rig(folder, profile, row.pace, addresses=row.addresses, environ=row.environ) as place:
             client = {"rate": row.rate, **row.client}
             outcome = await trial(place, row.fault, f"{seed}:{row.id}:{profile}", warm_s=row.warm_s, **client)
         result = result_of(row, profile, seed, outcome, judge(outcome.history))

@@ -41,6 +41,7 @@ class Process:
         name: Its role and number: `worker-1`.
         words: What it is started with.
         environ: Variables of its own.
+        supervised: Another process keeps the one alive that does the work.
     """
 
     name: str
@@ -50,12 +51,18 @@ class Process:
     log: Path
     program: Sequence[str] = PROGRAM
     environ: dict[str, str] = field(default_factory=dict)
+    supervised: bool = False
     running: Running | None = None
 
     @property
     def alive(self) -> bool:
         """Whether it runs."""
         return self.running is not None and self.running.process.poll() is None
+
+    @property
+    def works(self) -> bool:
+        """Whether the process that does the work runs: a supervisor may be about to start it again."""
+        return self.alive and not (self.supervised and self.running and self.pid() == self.running.process.pid)
 
     def pid(self) -> int:
         """Return the process that does the work: the supervised one, if it has a supervisor."""
@@ -178,6 +185,7 @@ class Rig:
         config.write_text(written({**reached, **elsewhere, **binds, "key": str(key)}, self.pace, self.more))
         url = f"http://{binds['bind' if role == 'api' else 'metrics']}"
         process = Process(name, role, [role, "--config", str(config)], url, self.town.folder / f"{name}.log")
+        process.supervised = role == "worker" and self.profile == "production"
         self.processes[name] = process
         return process
 

@@ -40,7 +40,6 @@ class Row(Struct, frozen=True, kw_only=True):
     profiles: Sequence[str] = PRODUCTION
     pace: Pace = QUICK
     rate: float = 20.0
-    more: str = ""
     client: Mapping[str, Any] = NOTHING
     warm_s: float = 3.0
     environ: Mapping[str, Mapping[str, str]] = NOTHING

@@ -79,7 +79,7 @@ class Trial:
         """Wait until an e-mail is sent."""
 
         async def is_sent() -> bool:
-            return (await self.show(email_id))["status"] == "sent"
+            return str((await self.show(email_id))["status"]) == "sent"
 
         await until(f"{email_id} is sent", is_sent, within_s=self.rig.pace.drain_s)
 
