@@ -49,7 +49,9 @@ async def run(row: Row, profile: str, seed: int) -> Result:
     try:
         async with rig(folder, profile, row.pace, addresses=row.addresses, environ=row.environ) as place:
             client = {"rate": row.rate, **row.client}
-            outcome = await trial(place, row.fault, f"{seed}:{row.id}:{profile}", warm_s=row.warm_s, **client)
+            outcome = await trial(
+                place, row.fault, f"{seed}:{row.id}:{profile}", warm_s=row.warm_s, limits=row.limits, **client
+            )
         result = result_of(row, profile, seed, outcome, judge(outcome.history))
     finally:
         JUMPS.unlink(missing_ok=True)

@@ -203,6 +203,22 @@ def _unbounded(books: Books) -> Iterator[str]:
                 yield f"{record.id}: {count} {what}, and {most} are the most"
 
 
+def _careless(books: Books) -> Iterator[str]:
+    """Where a fault leaves nothing unknown, nothing becomes so: no doubt by a polite stop, no copy by a lost answer."""
+    limits = books.history.limits
+    for what, most, found in (
+        ("attempts of unknown outcome", limits.doubts, sum(_unknown(one) for one in books.history.records)),
+        ("copies too many", limits.copies, _copies(books)),
+    ):
+        if most is not None and found > most:
+            yield f"{found} {what}, and {most} are the most"
+
+
+def _copies(books: Books) -> int:
+    """Return how many copies too many providers took."""
+    return sum(max(0, books.accepts(email_id) - 1) for email_id in books.requests)
+
+
 def _slow(books: Books) -> Iterator[str]:
     """A dead worker costs its e-mails a lease and a sweep; what waits when a fault is over is settled soon."""
     limits = books.history.limits
@@ -253,6 +269,7 @@ RULES: Final[Mapping[str, Callable[[Books], Iterator[str]]]] = {
     "cancelled": _cancelled,
     "unfinished": _unfinished,
     "unbounded": _unbounded,
+    "careless": _careless,
     "slow": _slow,
     "miscounted": _miscounted,
 }
@@ -262,7 +279,6 @@ def _figures(books: Books) -> Figures:
     """Return the numbers of a run."""
     answers = [answer for one in books.history.submissions for answer in one.answers]
     statuses = Counter(record.status for record in books.history.records)
-    copies = {email_id: books.accepts(email_id) for email_id in books.requests}
     recovered = sorted(took for _, took in (*_retried(books), *_settled(books))) or [timedelta()]
     return Figures(
         posts=len(answers),
@@ -272,7 +288,7 @@ def _figures(books: Books) -> Figures:
         failed=statuses["failed"],
         cancelled=statuses["cancelled"],
         held=statuses["held"],
-        explained=sum(max(0, count - 1) for count in copies.values()),
+        explained=_copies(books),
         unknown_attempts=sum(_unknown(record) for record in books.history.records),
         crashes=sum(record.crashes for record in books.history.records),
         median_recovery=recovered[len(recovered) // 2],

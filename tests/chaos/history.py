@@ -126,6 +126,8 @@ class Limits(Struct, frozen=True, kw_only=True):
         recovery: So long after an attempt whose worker died begins the e-mail's next one.
         settling: So long after the last fault was healed everything is settled. A provider's breaker may be open
             for 99 s after its latest failure.
+        doubts: So many attempts may have an unknown outcome; None where nobody can say beforehand.
+        copies: So many copies too many may providers have taken, likewise.
     """
 
     lease: timedelta
@@ -134,6 +136,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     unknowns: int = 4
     recovery: timedelta = timedelta(seconds=65)
     settling: timedelta = timedelta(seconds=65)
+    doubts: int | None = None
+    copies: int | None = None
 
 
 class History(Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ class Row(Struct, frozen=True, kw_only=True):
         pace: `usual` keeps every default of the product.
         rate: Submissions a second.
         client: Options of the client.
+        limits: What it is judged by, where that is not the usual.
         warm_s: After so long under load the memory that it takes is compared with.
         environ: Variables of the processes of a role, or of one by its name; made for the folder of the run.
         addresses: Where providers are that are not at the emulator.
@@ -42,6 +43,7 @@ class Row(Struct, frozen=True, kw_only=True):
     rate: float = 20.0
     client: Mapping[str, Any] = NOTHING
     warm_s: float = 3.0
+    limits: Mapping[str, Any] = NOTHING
     environ: Mapping[str, Mapping[str, str]] = NOTHING
     addresses: Mapping[str, str] = NOTHING
 
@@ -73,7 +75,8 @@ PROCESSES = (
     Row(id="P6", what="SIGSTOP of a worker beyond its lease", fault=processes.stall_a_worker, pace=USUAL),
     Row(id="P6e", what="the same on SQLite", fault=processes.stall_a_worker, profiles=EMBEDDED),
     Row(id="P7", what="SIGSTOP of the leading scheduler", fault=processes.stall_the_leader, profiles=BOTH),
-    Row(id="P8", what="SIGTERM of each role under load", fault=processes.terminate_each_role, profiles=BOTH),
+    Row(id="P8", what="SIGTERM of each role under load", fault=processes.terminate_each_role, profiles=BOTH,
+        limits={"doubts": 0}),
     Row(id="P9", what="rolling change between an earlier state and this one, 3 rounds", fault=processes.roll),
     Row(id="P10", what="an e-mail over which every worker dies", fault=processes.poison, profiles=BOTH, rate=2,
         client=FEW),
@@ -90,10 +93,11 @@ REDIS = (
 MONGO = (
     Row(id="M1", what="SIGKILL and restart", fault=mongo.kill_mongo, pace=USUAL),
     Row(id="M2", what="SIGSTOP for 20 s", fault=partial(mongo.freeze_mongo, seconds=20), pace=USUAL),
-    Row(id="M3", what="answers to inserts lost", fault=partial(mongo.lose_answers, marked=b"insert", role="api")),
-    Row(id="M4", what="answers to claims lost",
+    Row(id="M3", what="answers to inserts lost", fault=partial(mongo.lose_answers, marked=b"insert", role="api"),
+        limits={"copies": 0}),
+    Row(id="M4", what="answers to claims lost", limits={"copies": 0},
         fault=partial(mongo.lose_answers, marked=b'"status":"sending"', role="worker")),
-    Row(id="M5", what="answers to the saving of outcomes lost",
+    Row(id="M5", what="answers to the saving of outcomes lost", limits={"copies": 0},
         fault=partial(mongo.lose_answers, marked=b'"status":"sent"', role="worker")),
 )  # fmt: skip
 NETWORK = (

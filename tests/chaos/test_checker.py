@@ -139,6 +139,8 @@ BAD: Sequence[tuple[str, str, History]] = (
     ("unbounded", "four crashes", with_record("crashed", crashes=4)),
     ("unbounded", "five unknown outcomes", with_record("held", unknowns=5)),
     ("unbounded", "too many attempts", with_record("plain", attempt_count=65)),
+    ("careless", "a doubt by a polite stop", replace(GOOD, limits=Limits(lease=LEASE, doubts=1))),
+    ("careless", "a copy by a lost answer", replace(GOOD, limits=Limits(lease=LEASE, copies=1))),
     ("slow", "a lease and much more", with_record(
         "crashed", attempts=(CRASHED.attempts[0], replace(CRASHED.attempts[1], started_at=after(80))))),
     ("slow", "long after the fault was healed", with_record("plain", settled_at=after(76))),

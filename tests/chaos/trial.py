@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import Random
 from types import MappingProxyType
 from typing import Any
@@ -37,7 +37,7 @@ class Trial:
         dice: All that is left to chance follows from the seed.
         notes: What it measured beside what every trial does, by name.
         wrong: What it found broken itself.
-        settling: How long after the fault everything must be settled.
+        limits: What this trial is judged by, where it is not the usual.
     """
 
     rig: Rig
@@ -45,7 +45,7 @@ class Trial:
     dice: Random
     notes: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
-    settling: timedelta = timedelta(seconds=65)
+    limits: dict[str, Any] = field(default_factory=dict)
 
     async def wait(self, seconds: float) -> None:
         """Let time pass under load."""
@@ -97,9 +97,9 @@ class Trial:
         """Return some e-mails with a status."""
         return list((await self._ask("/api/emails", status=status, limit=100))["data"])
 
-    async def shown(self, count: int) -> Sequence[Mapping[str, Any]]:
-        """Return the latest e-mails with their attempts."""
-        found = (await self._ask("/api/emails", limit=count))["data"]
+    async def shown(self, count: int, **wanted: str) -> Sequence[Mapping[str, Any]]:
+        """Return the latest e-mails with their attempts, of those that are wanted."""
+        found = (await self._ask("/api/emails", limit=count, **wanted))["data"]
         return [await self.show(one["id"]) for one in found]
 
     async def longest_call(self) -> float:
@@ -143,12 +143,21 @@ class Outcome(Struct, frozen=True, kw_only=True):
     memory_growth: float
 
 
-async def trial(rig: Rig, fault: Fault, seed: str, *, warm_s: float = 3.0, **client: Any) -> Outcome:
+async def trial(
+    rig: Rig,
+    fault: Fault,
+    seed: str,
+    *,
+    warm_s: float = 3.0,
+    limits: Mapping[str, Any] = MappingProxyType({}),
+    **client: Any,
+) -> Outcome:
     """Put load on a rig while a fault acts, heal, drain, and return what happened.
 
     Args:
         seed: Begins every key, and all dice follow from it.
         warm_s: After so long memory is looked at first.
+        limits: What it is judged by, where that is not the usual.
         client: Options of the client.
     """
     began = time.monotonic()
@@ -156,7 +165,7 @@ async def trial(rig: Rig, fault: Fault, seed: str, *, warm_s: float = 3.0, **cli
         apis = [await stack.enter_async_context(_connection(one.url)) for one in rig.named("api")]
         callers = [await stack.enter_async_context(_caller(one.url)) for one in rig.named("api")]
         caller = Client(callers, name=seed, **client)
-        at = Trial(rig, caller, Random(seed))
+        at = Trial(rig, caller, Random(seed), limits={**limits})
         load = asyncio.create_task(caller.load(3600))
         await asyncio.sleep(warm_s)
         before = rig.memory()
@@ -225,7 +234,7 @@ async def collected(at: Trial, api: httpx.AsyncClient, healed_at: datetime) -> H
         records=tuple(records),
         counted=await _counted(at),
         healed_at=healed_at,
-        limits=Limits(lease=at.rig.pace.lease, settling=at.settling),
+        limits=Limits(lease=at.rig.pace.lease, **at.limits),
     )
 
 

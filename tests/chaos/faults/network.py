@@ -28,7 +28,7 @@ async def late(at: Trial) -> None:
 
 async def silent(at: Trial, servers: Sequence[str]) -> None:
     """N2: connections stay, and nothing comes through; every deadline fires."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     for server in servers:
         everywhere(at, Toxic(blackhole=True), server)
         await at.wait(8)
@@ -39,7 +39,7 @@ async def silent(at: Trial, servers: Sequence[str]) -> None:
 
 async def drip(at: Trial) -> None:
     """N3: a provider's answers come at a byte a second; a call ends at its deadline all the same (I34)."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     everywhere(at, Toxic(rate=1), "sendgrid")
     await at.wait(8)
     everywhere(at, Toxic(), "sendgrid")

@@ -20,7 +20,7 @@ NOTICED_S = 0.25
 
 async def throttle(at: Trial) -> None:
     """V1: 429 with a wish in seconds, as a date, as nonsense, negative and in an hour: none is asked before it."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     for wish, seconds in (("2", 2.0), (_in(5), 4.0), ("soon", 0.0), ("-1", 0.0), ("3600", 6.0)):
         await at.rig.town.break_down("sendgrid", {"kind": "status", "status": 429, "retry_after": wish})
         first = time.time()
@@ -40,7 +40,7 @@ def _in(seconds: float) -> str:
 
 async def fail(at: Trial, seconds: float = 40.0) -> None:
     """V2: one provider answers 503 to everything; its breaker opens, a few probes pass, it comes back."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     await at.rig.town.break_down("sendgrid", {"kind": "status", "status": 503})
     await at.wait(seconds)
     await at.must_probe_little("sendgrid", within_s=seconds / 2)
@@ -56,14 +56,14 @@ async def fail(at: Trial, seconds: float = 40.0) -> None:
 
 async def fail_briefly(at: Trial) -> None:
     """V2 in short, for the monkey: one provider answers 503 for 8 s."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     await at.rig.town.break_down("sendgrid", {"kind": "status", "status": 503})
     await at.wait(8)
 
 
 async def brown_out(at: Trial, seconds: float = 60.0) -> None:
     """V3: 40 of 100 requests fail at one provider; mail moves to the other."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     await at.rig.town.break_down("sendgrid", {"kind": "status", "status": 503}, probability=0.4)
     began = time.time()
     await at.wait(seconds)
@@ -80,7 +80,7 @@ def _at(row: dict[str, Any]) -> float:
 
 async def leave_open(at: Trial, actions: Sequence[dict[str, Any]]) -> None:
     """V4 to V6: what was asked is taken or not, and nobody can tell by the answer."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     for action in actions:
         for provider in PROVIDERS:
             await at.rig.town.break_down(provider, action, probability=0.3)
@@ -107,7 +107,7 @@ def garbage() -> Sequence[dict[str, Any]]:
 
 async def forget_us(at: Trial) -> None:
     """V7: 401 and 403 at one provider: no e-mail fails over it, and no round is used up."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     for status in (401, 403):
         await at.rig.town.break_down("sendgrid", {"kind": "status", "status": status})
         await at.wait(8)
@@ -130,7 +130,7 @@ async def refuse_one(at: Trial) -> None:
 
 async def all_out(at: Trial, seconds: float = 60.0) -> None:
     """V9: no provider works for a while; nothing fails, and all is sent within two minutes after."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     for provider in PROVIDERS:
         await at.rig.town.break_down(provider, {"kind": "status", "status": 503})
     before = len(await at.rig.town.requests())

@@ -87,7 +87,7 @@ async def stay_down(at: Trial) -> None:
 
 async def restart_while_retrying(at: Trial) -> None:
     """R5: a restart while e-mails wait for their next attempt; nothing of ours is in it, so nothing is stranded."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     for provider in PROVIDERS:
         await at.rig.town.break_down(provider, {"kind": "status", "status": 503}, probability=0.7)
     await at.wait(4)
@@ -118,7 +118,7 @@ async def _must_post(at: Trial, seconds: float) -> None:
 
 async def lose_answers(at: Trial) -> None:
     """R7: every tenth answer is lost after the command was done, while a provider is half-open again and again."""
-    at.settling = OPEN_FOR
+    at.limits["settling"] = OPEN_FOR
     for proxy in at.rig.between("queue"):
         proxy.toxic = Toxic(cut_every=10)
     await at.rig.town.break_down("sendgrid", {"kind": "status", "status": 503})
