@@ -53,7 +53,10 @@ async def nowhere(at: Trial) -> None:
     """N4: a provider's name leads nowhere; that is a failure and no unknown outcome, and the other one takes all."""
     await at.wait(12)
     outcomes = [
-        one["outcome"] for email in await at.shown(40) for one in email["attempts"] if one["provider"] == "mailgun"
+        one["outcome"]
+        for email in await at.shown(60, provider="mailgun")
+        for one in email["attempts"]
+        if one["provider"] == "mailgun"
     ]
     at.note("attempts at a provider that is nowhere", len(outcomes))
     at.must(bool(outcomes) and set(outcomes) <= {"deferred"}, f"outcomes there: {sorted(map(str, set(outcomes)))}")

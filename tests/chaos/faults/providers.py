@@ -21,13 +21,14 @@ NOTICED_S = 0.25
 async def throttle(at: Trial) -> None:
     """V1: 429 with a wish in seconds, as a date, as nonsense, negative and in an hour: none is asked before it."""
     at.limits["settling"] = OPEN_FOR
-    for wish, seconds in (("2", 2.0), (_in(5), 4.0), ("soon", 0.0), ("-1", 0.0), ("3600", 6.0)):
+    for said, seconds in (("2", 2.0), ("in 5 s", 4.0), ("soon", 0.0), ("-1", 0.0), ("3600", 6.0)):
+        wish = _in(5) if said == "in 5 s" else said
         await at.rig.town.break_down("sendgrid", {"kind": "status", "status": 429, "retry_after": wish})
         first = time.time()
         await at.wait(max(2.0, seconds))
         hits = [one for one in await at.hits("sendgrid") if one > first]
         early = [one - hits[0] for one in hits if hits[0] + NOTICED_S < one < hits[0] + seconds - 0.3]
-        at.note(f"hits after Retry-After: {wish}", len(hits))
+        at.note(f"hits after Retry-After: {said}", len(hits))
         at.must(not early, f"asked {early} s after a 429 with Retry-After {wish}")
         await at.rig.town.break_down("sendgrid")
         await at.wait(3)
