@@ -32,6 +32,7 @@ class Result(Struct, frozen=True, kw_only=True):
     what: str
     profile: str
     pace: str
+    rate: float
     seed: int
     at: datetime
     commit: str
@@ -57,6 +58,7 @@ def result_of(row: Row, profile: str, seed: int, outcome: Outcome, judgement: Ju
         what=row.what,
         profile=profile,
         pace=row.pace.name,
+        rate=row.rate,
         seed=seed,
         at=datetime.now(UTC),
         commit=_commit(),
@@ -75,6 +77,7 @@ def broken_down(row: Row, profile: str, seed: int, why: str) -> Result:
         what=row.what,
         profile=profile,
         pace=row.pace.name,
+        rate=row.rate,
         seed=seed,
         at=datetime.now(UTC),
         commit=_commit(),
@@ -97,7 +100,8 @@ def kept(results: Path) -> list[Result]:
     latest = dict[tuple[str, str], Result]()
     for line in results.read_bytes().splitlines():
         result = msgspec.json.decode(line, type=Result)
-        latest[result.id, result.profile] = result
+        before = latest.get((result.id, result.profile), result)
+        latest[result.id, result.profile] = max(before, result, key=lambda one: one.at)
     return sorted(latest.values(), key=lambda one: (_order(one.id), one.profile))
 
 
@@ -141,7 +145,8 @@ def _table(runs: Sequence[Result]) -> Iterator[str]:
     """Yield a line for each run."""
     for one in runs:
         verdict = "passed" if one.passed else f"**{len(one.broken)} broken**"
-        yield f"| {one.id} | {one.what} | {one.profile}, {one.pace} | {_cells(one.figures)} | {verdict} |"
+        how = f"{one.profile}, {one.pace}, {one.rate:g}/s"
+        yield f"| {one.id} | {one.what} | {how} | {_cells(one.figures)} | {verdict} |"
 
 
 def _cells(figures: Figures | None) -> str:
