@@ -481,6 +481,20 @@ def test_a_provider_that_has_no_probe_is_said_to_be_unchecked(
     assert "key not checked" in out
 
 
+def test_check_tells_that_the_api_would_want_a_key(mailcore: Mailcore, tmp_path: Path) -> None:
+    """Settings that do for a worker may not do for the API: who checks them hears of it before it is started."""
+    (tmp_path / "mailcore.toml").write_text(
+        'store = "mongodb://127.0.0.1:9/mail"\nqueue = "redis://127.0.0.1:9/0"\n'
+        '[providers.sendgrid]\nkind = "sendgrid"\napi_key = "k"\nbase_url = "http://127.0.0.1:9"\n'
+    )
+
+    _, out, _ = mailcore("check", "--json")
+
+    (api,) = [row for row in json.loads(out)["data"] if row["what"] == "api"]
+    assert api["state"] == "unclear"
+    assert "set MAILCORE_ADMIN_KEY" in api["told"]
+
+
 def test_check_fails_if_a_provider_cannot_be_reached(mailcore: Mailcore, tmp_path: Path) -> None:
     """The report names the one that is not there, and goes on to the others."""
     gone = f"127.0.0.1:{free_port()}"

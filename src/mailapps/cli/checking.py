@@ -17,12 +17,13 @@ from mailadapters.providers.kind import KeyCheck, KeyState
 from mailapps.cli.exits import Exit
 from mailapps.cli.printing import Column, console, print_json, table_of
 from mailapps.container import Container, provider_problems
+from mailapps.guarding import must_ask
 from mailapps.probing import queue_answers, store_answers
 from mailapps.settings import Settings, place, shown
 from mailapps.settings_rules import points_at_emulator
 from mailapps.settings_sources import load
 from mailapps.tuning import Role
-from mailcore.errors import MailError
+from mailcore.errors import MailError, SettingsError
 from mailcore.ports import Configured, WakeUpQueue
 
 Row = Mapping[str, str]
@@ -71,13 +72,23 @@ async def _checked(settings: Settings) -> list[Row]:
     ports = parts.ports()
     try:
         told = f"{shown(settings.store)}, bind {settings.bind}"
-        rows = [_row("settings", "ok", told), await _store(parts, settings), await _queue(ports.queue, settings)]
+        rows = [_row("settings", "ok", told), *_api(settings)]
+        rows += [await _store(parts, settings), await _queue(ports.queue, settings)]
         return rows + list(await asyncio.gather(*(_provider(one, settings) for one in ports.providers)))
     finally:
         for one in ports.providers:
             await one.provider.aclose()
         await ports.queue.aclose()
         await ports.store.aclose()
+
+
+def _api(settings: Settings) -> list[Row]:
+    """Return why `mailcore api` would not start by these settings, which may do for every other role."""
+    try:
+        must_ask(settings)
+    except SettingsError as error:
+        return [_row("api", "unclear", f"would not start here: {error}")]
+    return []
 
 
 async def _store(parts: Container, settings: Settings) -> Row:
