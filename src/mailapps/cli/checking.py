@@ -72,7 +72,7 @@ async def _checked(settings: Settings) -> list[Row]:
     ports = parts.ports()
     try:
         told = f"{shown(settings.store)}, bind {settings.bind}"
-        rows = [_row("settings", "ok", told), *_api(settings)]
+        rows = [_row("settings", "ok", told), *missing_key(settings)]
         rows += [await _store(parts, settings), await _queue(ports.queue, settings)]
         return rows + list(await asyncio.gather(*(_provider(one, settings) for one in ports.providers)))
     finally:
@@ -82,7 +82,7 @@ async def _checked(settings: Settings) -> list[Row]:
         await ports.store.aclose()
 
 
-def _api(settings: Settings) -> list[Row]:
+def missing_key(settings: Settings) -> list[Row]:
     """Return why `mailcore api` would not start by these settings, which may do for every other role."""
     try:
         must_ask(settings)
