@@ -1,4 +1,4 @@
-"""What lies in a store unfinished, as an operator counts it: piles by lane and status."""
+"""What an operator counts in a store: what is unfinished by lane and status, how it coalesces, what it cannot read."""
 
 from __future__ import annotations
 
@@ -57,4 +57,14 @@ class CountsBatches(Protocol):
 
     def batches(self) -> dict[str, Batches]:
         """Return what went each of its ways; the ways' names are few and fixed."""
+        ...
+
+
+@runtime_checkable
+class CountsUnreadable(Protocol):
+    """A store, or a shared health, that passes over what only another release understands, and counts how often."""
+
+    @property
+    def unreadable(self) -> int:
+        """How often that was since the process began."""
         ...

@@ -51,12 +51,20 @@ LATENCY: Final = Metric(
     help="How long a provider took for its answer",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
 )
+_WAITS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+BEGUN_WITHIN: Final = Metric(
+    name="mailcore_begun_seconds",
+    kind="histogram",
+    labels=("lane",),
+    help="From acceptance, the scheduled time or the latest redrive until the first attempt began",
+    buckets=_WAITS,
+)
 SENT_WITHIN: Final = Metric(
     name="mailcore_sent_seconds",
     kind="histogram",
     labels=("lane",),
     help="From acceptance, the scheduled time or the latest redrive until an e-mail was sent",
-    buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400),
+    buckets=_WAITS,
 )
 
 TROUBLES: Final[Mapping[Happening, Metric]] = {
@@ -86,11 +94,23 @@ SLOTS_FREE: Final = _gauge("slots_free", "Slots that no e-mail has")
 WAITING: Final = _gauge("waiting_wake_ups", "Wake-ups that wait in this process for a slot", "lane")
 CALLS: Final = _counter("store_calls", "What this process asked of the store", "way")
 BATCHES: Final = _counter("store_batches", "Round trips or transactions in which that was done", "way")
+UNREADABLE: Final = _counter("unreadable_records", "Records of another release that this one passed over", "of")
 BUILD: Final = _gauge("build_info", "1, with the version and what the process is for", "version", "role")
 
 CATALOGUE: Final = (
-    *(ACCEPTED, ATTEMPTS, FAILOVERS, SETTLED, REOPENED, DUPLICATES, LATENCY, SENT_WITHIN, *TROUBLES.values()),
+    *(
+        ACCEPTED,
+        ATTEMPTS,
+        FAILOVERS,
+        SETTLED,
+        REOPENED,
+        DUPLICATES,
+        LATENCY,
+        BEGUN_WITHIN,
+        SENT_WITHIN,
+        *TROUBLES.values(),
+    ),
     *(UNFINISHED, OLDEST_DUE, STOCK_AGE, BREAKER, OBSTACLE, SCORE, SHARE, BUDGET),
-    *(IN_FLIGHT, SLOTS, SLOTS_FREE, WAITING, CALLS, BATCHES, BUILD),
+    *(IN_FLIGHT, SLOTS, SLOTS_FREE, WAITING, CALLS, BATCHES, UNREADABLE, BUILD),
 )
 """All of them, in the order of the page."""

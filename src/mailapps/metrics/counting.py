@@ -65,7 +65,8 @@ class Tally:
         for metric, first in _first(tuple(self.providers)).items():
             self.counts[metric.name] = Counter(dict.fromkeys(first, 0))
         self.curves[c.LATENCY.name] = {(name,): _curve(c.LATENCY) for name in (*self.providers, OTHER)}
-        self.curves[c.SENT_WITHIN.name] = {(lane.value,): _curve(c.SENT_WITHIN) for lane in Lane}
+        for metric in (c.BEGUN_WITHIN, c.SENT_WITHIN):
+            self.curves[metric.name] = {(lane.value,): _curve(metric) for lane in Lane}
 
     def watch(self, event: Event) -> None:
         """Count an event."""
@@ -89,6 +90,8 @@ class Tally:
             self.curves[c.LATENCY.name][provider,].add(attempt.latency)
         if email is None:
             return
+        if _begins_series(attempt, email):
+            self.curves[c.BEGUN_WITHIN.name][email.lane.value,].add(attempt.started_at - email.series_at)
         if email.open_attempt:
             self.counts[c.FAILOVERS.name][provider,] += 1
         if email.possible_duplicate and _may_repeat(attempt, email):
@@ -106,6 +109,12 @@ class Tally:
     def _known(self, provider: str) -> str:
         """Return a provider's name if it is one of the configured."""
         return provider if (provider,) in self.curves[c.LATENCY.name] else OTHER
+
+
+def _begins_series(attempt: Attempt, email: Email) -> bool:
+    """Whether an attempt is an e-mail's first, or its first since a redrive; each series has a key of its own."""
+    before = [one for one in email.attempts if one.n == attempt.n - 1]
+    return attempt.n == 1 or any(one.key != attempt.key for one in before)
 
 
 def _may_repeat(attempt: Attempt, email: Email) -> bool:

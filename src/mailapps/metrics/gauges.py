@@ -20,7 +20,7 @@ from mailcore.ports import EmailStore, Ports, Query
 from mailcore.provider import ProviderView
 from mailcore.retry import refilled
 from mailcore.standing import Obstacle
-from mailcore.stock import CountsBatches, Pile, TakesStock
+from mailcore.stock import CountsBatches, CountsUnreadable, Pile, TakesStock
 
 Sample = tuple[Metric, Labels, float]
 """One number: of which metric, with which labels."""
@@ -118,3 +118,10 @@ def of_batches(store: EmailStore) -> Iterator[Sample]:
         for way, carried in store.batches().items():
             yield c.CALLS, (way,), carried.calls
             yield c.BATCHES, (way,), carried.batches
+
+
+def of_unreadable(ports: Ports) -> Iterator[Sample]:
+    """Yield how often a record of another release was passed over (I42), by those that can tell."""
+    for of, part in (("store", ports.store), ("health", ports.health)):
+        if isinstance(part, CountsUnreadable):
+            yield c.UNREADABLE, (of,), part.unreadable

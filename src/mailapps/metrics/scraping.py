@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric as Family
 from mailapps.metrics import catalogue as c
 from mailapps.metrics.catalogue import CATALOGUE, Metric
 from mailapps.metrics.counting import Curve, Labels, Tally
-from mailapps.metrics.gauges import Sample, Stocktaker, healths, of_batches, of_engine, of_provider
+from mailapps.metrics.gauges import Sample, Stocktaker, healths, of_batches, of_engine, of_provider, of_unreadable
 from mailcore.assembly import Assembled
 from mailcore.health import Health
 
@@ -56,7 +56,8 @@ class Scrape:
         stands = [of_provider(view, known.get(view.name) or Health(), rules, now) for view in views]
         build: Sample = (c.BUILD, (self.version, self.role), 1.0)
         own = of_engine(engine) if self.carries else ()
-        return [build, *self.stocktaker.samples(now), *chain(*stands), *own, *of_batches(ports.store)]
+        counted = (*of_batches(ports.store), *of_unreadable(ports))
+        return [build, *self.stocktaker.samples(now), *chain(*stands), *own, *counted]
 
 
 @dataclass(frozen=True)

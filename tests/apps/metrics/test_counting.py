@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.apps.metrics.numbers import counted
 
-from mailapps.metrics.catalogue import ATTEMPTS, CATALOGUE, LATENCY, SENT_WITHIN, TROUBLES
+from mailapps.metrics.catalogue import ATTEMPTS, BEGUN_WITHIN, CATALOGUE, LATENCY, SENT_WITHIN, TROUBLES
 from mailapps.metrics.counting import OTHER, Tally
 from mailcore.appeal import Resolution
 from mailcore.assembly import Tuning
@@ -132,6 +132,21 @@ def test_the_time_to_send_begins_with_the_series() -> None:
     tally.watch(Event(what=Happening.CHANGED, email_id="em_a", email=sent))
 
     assert tally.curves[SENT_WITHIN.name]["transactional",].total == 3.0
+
+
+def test_the_wait_for_the_first_attempt_begins_with_the_series() -> None:
+    """How old the queue is: a wait is counted once for each series, and not again for its repeats."""
+    tally = Tally(["p1"])
+    first = replace(ended("p1", Verdict.DEFERRED), started_at=NOW + 2 * SECOND)
+    repeat = replace(ended("p1", Verdict.REJECTED, 2), started_at=NOW + 60 * SECOND)
+    redriven = replace(ended("p1", Verdict.ACCEPTED, 3), key="em_a.1", started_at=NOW + 600 * SECOND)
+
+    for one, series_at in ((first, NOW), (repeat, NOW), (redriven, NOW + 597 * SECOND)):
+        so_far = tuple(each for each in (first, repeat, redriven) if each.n <= one.n)
+        tally.watch(attempted(one, queued(attempts=so_far, series_at=series_at)))
+
+    curve = tally.curves[BEGUN_WITHIN.name]["transactional",]
+    assert (sum(curve.counts), curve.total) == (2, 5.0)
 
 
 STEPS = st.sampled_from(["submit", "carry", "wait", "cancel", "redrive", "resolve"])

@@ -51,6 +51,12 @@ class SlowStore(MemoryStore):
         return list(await super().stock())
 
 
+class StoreOfAnotherRelease(MemoryStore):
+    """A store that has passed over three records."""
+
+    unreadable = 3
+
+
 class PlainStore:
     """A store of somebody else's, that counts but takes no stock."""
 
@@ -95,6 +101,16 @@ async def test_a_provider_shows_its_breaker_its_obstacle_and_its_budget() -> Non
     assert total(found, "mailcore_provider_breaker") == 1
     assert found["mailcore_provider_obstacle", labels(provider="first", obstacle="open")] == 1
     assert found["mailcore_provider_retry_budget", labels(provider="first")] == 7
+
+
+async def test_what_only_another_release_understands_is_counted() -> None:
+    """I42: while two releases run side by side, it shows how much one of them passes over."""
+    world = World(store=StoreOfAnotherRelease())
+
+    found = await scraped(world)
+
+    assert found["mailcore_unreadable_records_total", labels(of="store")] == 3
+    assert ("mailcore_unreadable_records_total", labels(of="health")) not in found
 
 
 async def test_only_a_process_that_sends_shows_slots() -> None:
