@@ -1,4 +1,4 @@
-"""E-mails, messages, health and API keys as documents, and back: what the stores share.
+"""E-mails, messages, health, switches and API keys as documents, and back: what the stores share.
 
 Readers are tolerant, so that two releases can run side by side: fields that this release does not know are left
 out, and fields that an older release did not write take their defaults. What still cannot be understood, such
@@ -22,6 +22,7 @@ from mailcore.health import Health
 from mailcore.keys import ApiKey, ApiKeys
 from mailcore.lifecycle import Email, EmailId, Reason, Status
 from mailcore.message import Address, Attachment, Message
+from mailcore.switches import Switch, Switches
 
 T = TypeVar("T", bound=Struct)
 
@@ -39,6 +40,7 @@ _msgpack: Final = msgspec.msgpack.Encoder()
 _email: Final = msgspec.json.Decoder(Email)
 _health: Final = msgspec.json.Decoder(Health)
 _key: Final = msgspec.json.Decoder(ApiKey)
+_switch: Final = msgspec.json.Decoder(Switch)
 _message: Final = msgspec.msgpack.Decoder(Message)
 
 
@@ -169,6 +171,15 @@ def keys_from_texts(texts: Iterable[str | bytes]) -> ApiKeys:
             key = _key.decode(text)
             keys[key.id] = key
     return keys
+
+
+def switches_from_texts(texts: Mapping[str, str | bytes]) -> tuple[Switches, int]:
+    """Return the switches of JSON documents by their names, and how many this release does not understand."""
+    switches: dict[str, Switch] = {}
+    for name, text in texts.items():
+        with suppress(msgspec.DecodeError):
+            switches[name] = _switch.decode(text)
+    return switches, len(texts) - len(switches)
 
 
 def cursor(created_at: int, email_id: EmailId) -> str:

@@ -19,7 +19,9 @@ from mailcore.message import Attachment, Lane
 from mailcore.ports import Due, Query
 from mailcore.retention import Kept, tombstone
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
+from mailcore.testing.contracts.leasing import MINE
 from mailcore.testing.contracts.provider_health import later
+from mailcore.testing.contracts.switching import STOP
 
 Raw = AsyncDatabase[dict[str, Any]]
 DATA = Path(__file__).parent / "data"
@@ -140,6 +142,27 @@ async def test_an_unreadable_health_is_passed_over_and_kept(store: MongoStore, r
         await store.health.update("q", later)
 
     assert (await raw.health.find_one({"_id": "q"}))["doc"] == '{"breaker": 1}'
+
+
+async def test_a_switch_of_a_newer_release_hides_no_other(store: MongoStore, raw: Raw) -> None:
+    """It is counted and passed over; a stop beside it holds in the older release too (I42)."""
+    await store.save_switch("lane:bulk", STOP)
+    await raw.switches.insert_one({"_id": "lane:x", "doc": '{"mode": "sideways"}'})
+
+    assert await store.load_switches() == {"lane:bulk": STOP}
+    assert store.unreadable == 1
+
+
+async def test_a_lease_of_a_newer_release_can_be_taken_over(store: MongoStore, raw: Raw) -> None:
+    """A field that only the newer one has keeps nobody from leading after it, as in a change back (I42)."""
+    after = replace(MINE, holder="older", until=NOW + MINUTE, term=2)
+    await store.swap_lease(None, MINE)
+    doc = (await raw.leases.find_one())["doc"]
+    await raw.leases.update_one({}, {"$set": {"doc": doc.replace("{", '{"host":"a",', 1)}})
+
+    assert await store.load_lease(MINE.name) == MINE
+    assert await store.swap_lease(MINE, after)
+    assert not await store.swap_lease(MINE, after)
 
 
 @pytest.mark.parametrize("size", [PART - 500, PART + 1, 2 * PART, 2 * PART + 1])

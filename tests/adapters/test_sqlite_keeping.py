@@ -141,15 +141,34 @@ async def test_a_walk_of_contents_is_as_long_as_what_there_is(store: SqliteStore
     assert ([one.id for one in page.emails], [one.id for one in rest.emails], rest.after) == (["em_0"], [], None)
 
 
-async def test_what_another_release_wrote_is_told(path: Path, store: SqliteStore) -> None:
-    """A switch, a lease or a record of a newer release is not taken for nothing."""
-    await store.add(settled(), MESSAGE)
+async def test_a_switch_of_a_newer_release_hides_no_other(path: Path, store: SqliteStore) -> None:
+    """It is counted and passed over; a stop beside it holds in the older release too (I42)."""
+    await store.open()
+    await store.save_switch("lane:bulk", STOP)
     seen(path, "INSERT INTO switches VALUES ('lane:x', '{\"mode\": \"sideways\"}')")
+
+    assert await store.load_switches() == {"lane:bulk": STOP}
+    assert store.unreadable == 1
+
+
+async def test_a_lease_of_a_newer_release_can_be_taken_over(path: Path, store: SqliteStore) -> None:
+    """A field that only the newer one has keeps nobody from leading after it, as in a change back (I42)."""
+    await store.open()
+    after = replace(MINE, holder="older", until=NOW + DAY, term=2)
+    await store.swap_lease(None, MINE)
+    seen(path, "UPDATE leases SET doc = json_set(doc, '$.host', 'a')")
+
+    assert await store.load_lease(MINE.name) == MINE
+    assert await store.swap_lease(MINE, after)
+    assert not await store.swap_lease(MINE, after)
+
+
+async def test_what_another_release_wrote_is_told(path: Path, store: SqliteStore) -> None:
+    """A lease or a record of a newer release is not taken for nothing."""
+    await store.add(settled(), MESSAGE)
     seen(path, "INSERT INTO leases VALUES ('scheduler', '{}')")
     seen(path, "UPDATE emails SET doc = '{}'")
 
-    with pytest.raises(UnreadableError):
-        await store.load_switches()
     with pytest.raises(UnreadableError):
         await store.load_lease("scheduler")
     assert await aged(store, Kept.RECORD, NOW + DAY) == []

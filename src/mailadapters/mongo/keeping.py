@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from pymongo.errors import DuplicateKeyError
 
-from mailadapters.documents import UnreadableError
+from mailadapters.documents import UnreadableError, switches_from_texts
 from mailadapters.mongo.schema import Collections
 from mailcore.leadership import Lease
 from mailcore.switches import Switch, Switches
 
-T = TypeVar("T")
-
-_switch: Final = msgspec.json.Decoder(Switch)
 _lease: Final = msgspec.json.Decoder(Lease)
 
 
-async def load_switches(collections: Collections) -> Switches:
-    """Return the latest word on everything.
-
-    Raises:
-        UnreadableError: A newer release said one.
-    """
-    return {document["_id"]: _read(document["doc"], _switch) async for document in collections.switches.find()}
+async def load_switches(collections: Collections) -> tuple[Switches, int]:
+    """Return the latest word on everything, and how many words could not be read."""
+    return switches_from_texts({one["_id"]: one["doc"] async for one in collections.switches.find()})
 
 
 async def save_switch(collections: Collections, name: str, switch: Switch) -> None:
@@ -43,14 +36,23 @@ async def load_lease(collections: Collections, name: str) -> Lease | None:
         UnreadableError: A newer release took it.
     """
     document = await collections.leases.find_one({"_id": name})
-    return None if document is None else _read(document["doc"], _lease)
+    return None if document is None else _read(document["doc"])
 
 
 async def swap_lease(collections: Collections, before: Lease | None, after: Lease) -> bool:
-    """Replace a lease if the stored one is the one before; return whether it was."""
+    """Replace a lease if the stored one is the one before; return whether it was.
+
+    It is read first, and compared by the fields that this release knows: a text that another release wrote is never
+    the one that this one would write.
+
+    Raises:
+        UnreadableError: A newer release took it.
+    """
     if before is None:
         return await _taken(collections, after)
-    stored = {"_id": after.name, "doc": _text(before)}
+    stored = await collections.leases.find_one({"_id": after.name})
+    if stored is None or _read(stored["doc"]) != before:
+        return False
     result = await collections.leases.update_one(stored, {"$set": {"doc": _text(after)}})
     return result.matched_count == 1
 
@@ -69,13 +71,13 @@ def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _read(doc: str, decoder: msgspec.json.Decoder[T]) -> T:
-    """Return what stands in a document.
+def _read(doc: str) -> Lease:
+    """Return the lease of a document.
 
     Raises:
         UnreadableError: This release does not understand it.
     """
     try:
-        return decoder.decode(doc)
+        return _lease.decode(doc)
     except msgspec.DecodeError as error:
-        raise UnreadableError(f"a switch or lease in the store was written by another release: {error}") from error
+        raise UnreadableError(f"a lease in the store was written by another release: {error}") from error

@@ -134,7 +134,9 @@ class MongoStore:
         }
 
     async def load_switches(self) -> Switches:
-        return await self._access.alone(keeping.load_switches)
+        switches, unreadable = await self._access.alone(keeping.load_switches)
+        self.unreadable += unreadable
+        return switches
 
     async def save_switch(self, name: str, switch: Switch) -> None:
         await self._access.alone(lambda to: keeping.save_switch(to, name, switch))

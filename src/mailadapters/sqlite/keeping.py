@@ -8,18 +8,18 @@ from typing import Final, NamedTuple
 import apsw
 import msgspec
 
-from mailadapters.documents import UnreadableError
+from mailadapters.documents import UnreadableError, switches_from_texts
 from mailadapters.sqlite.rows import json_text, run
 from mailcore.leadership import Lease
 from mailcore.switches import Switch, Switches
 
-_SWITCHES: Final = "SELECT json_group_object(name, json(doc)) FROM switches"
+_SWITCHES: Final = "SELECT json_group_object(name, doc) FROM switches"
 _SWITCH: Final = "REPLACE INTO switches (name, doc) VALUES (?, ?)"
 _LEASE: Final = "SELECT doc FROM leases WHERE name = ?"
 _NEW_LEASE: Final = "INSERT OR IGNORE INTO leases (name, doc) VALUES (?, ?) RETURNING 1"
-_NEXT_LEASE: Final = "UPDATE leases SET doc = ? WHERE name = ? AND doc = ? RETURNING 1"
+_NEXT_LEASE: Final = "UPDATE leases SET doc = ? WHERE name = ?"
 
-_switches = msgspec.json.Decoder(dict[str, Switch])
+_docs = msgspec.json.Decoder(dict[str, str])
 _lease = msgspec.json.Decoder(Lease)
 
 
@@ -37,13 +37,10 @@ class Swap(NamedTuple):
     after: Lease
 
 
-def switches_all(db: apsw.Connection, asked: Sequence[None]) -> Sequence[Switches | Exception]:
-    """Return the latest word on everything, to each caller."""
-    try:
-        known = _switches.decode(run(db, _SWITCHES))
-    except msgspec.DecodeError as error:
-        return [UnreadableError(f"a switch in the store was written by another release: {error}")] * len(asked)
-    return [dict(known) for _ in asked]
+def switches_all(db: apsw.Connection, asked: Sequence[None]) -> Sequence[tuple[Switches, int]]:
+    """Return the latest word on everything, to each caller, and how many words could not be read."""
+    known, unreadable = switches_from_texts(_docs.decode(run(db, _SWITCHES)))
+    return [(dict(known), unreadable) for _ in asked]
 
 
 def switch_all(db: apsw.Connection, words: Sequence[Named]) -> Sequence[None]:
@@ -77,4 +74,7 @@ def _swapped(db: apsw.Connection, swap: Swap) -> bool:
     name, doc = swap.after.name, json_text(swap.after)
     if swap.before is None:
         return run(db, _NEW_LEASE, (name, doc)) is not None
-    return run(db, _NEXT_LEASE, (doc, name, json_text(swap.before))) is not None
+    if _stored_lease(db, name) != swap.before:
+        return False
+    run(db, _NEXT_LEASE, (doc, name))
+    return True

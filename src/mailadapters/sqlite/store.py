@@ -104,7 +104,9 @@ class SqliteStore:
         return self._access.batches()
 
     async def load_switches(self) -> Switches:
-        return await self._access.read(switches_all, None)
+        switches, unreadable = await self._access.read(switches_all, None)
+        self.unreadable += unreadable
+        return switches
 
     async def save_switch(self, name: str, switch: Switch) -> None:
         await self._access.write(switch_all, Named(name, switch))

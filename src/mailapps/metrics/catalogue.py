@@ -98,18 +98,8 @@ UNREADABLE: Final = _counter("unreadable_records", "Records of another release t
 BUILD: Final = _gauge("build_info", "1, with the version and what the process is for", "version", "role")
 
 CATALOGUE: Final = (
-    *(
-        ACCEPTED,
-        ATTEMPTS,
-        FAILOVERS,
-        SETTLED,
-        REOPENED,
-        DUPLICATES,
-        LATENCY,
-        BEGUN_WITHIN,
-        SENT_WITHIN,
-        *TROUBLES.values(),
-    ),
+    *(ACCEPTED, ATTEMPTS, FAILOVERS, SETTLED, REOPENED, DUPLICATES, LATENCY, BEGUN_WITHIN, SENT_WITHIN),
+    *TROUBLES.values(),
     *(UNFINISHED, OLDEST_DUE, STOCK_AGE, BREAKER, OBSTACLE, SCORE, SHARE, BUDGET),
     *(IN_FLIGHT, SLOTS, SLOTS_FREE, WAITING, CALLS, BATCHES, UNREADABLE, BUILD),
 )
