@@ -239,3 +239,17 @@ async def test_lists_go_by_an_index(store: MongoStore, commands: Commands, query
     (command,) = commands.sent
     assert command["sort"] == {field: -1}
     assert command["filter"][field]["$gte"] is not None
+
+
+async def test_stock_is_taken_at_one_glance(store: MongoStore, commands: Commands) -> None:
+    """One query, by the indexes of what wakes: an e-mail that is parked meanwhile is not counted twice (I39)."""
+    await store.add(queued(), MESSAGE)
+    await store.add(queued("em_b", blocked_on=("a",)), MESSAGE)
+    commands.forget()
+
+    piles = await store.stock()
+
+    (command,) = commands.sent
+    fields = {field for one in command["pipeline"][0]["$match"]["$or"] for field in one}
+    assert fields == {*WAKE.values(), "parked"}
+    assert [pile.count for pile in piles] == [2]

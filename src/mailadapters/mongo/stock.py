@@ -14,62 +14,40 @@ from mailcore.message import Lane
 from mailcore.stock import Pile
 
 _LANES: Final = frozenset(str(lane) for lane in Lane)
-_ON_TIME: Final = {"$or": [{field: {"$exists": True}} for field in WAKE.values()]}
-_BY_TIME: Final[Sequence[Mapping[str, Any]]] = (
-    {"$match": _ON_TIME},
+_PARKED: Final = "parked"
+_WAKES: Final = (*WAKE.values(), _PARKED)
+_PIPELINE: Final[Sequence[Mapping[str, Any]]] = (
+    {"$match": {"$or": [{field: {"$exists": True}} for field in _WAKES]}},
     {
         "$group": {
             "_id": {"lane": "$lane", "status": "$status"},
             "count": {"$sum": 1},
             **{field: {"$min": f"${field}"} for field in WAKE.values()},
+            _PARKED: {"$min": {"$arrayElemAt": [{"$split": [f"${_PARKED}", "|"]}, -1]}},
         }
     },
 )
-_PARKED: Final[Sequence[Mapping[str, Any]]] = (
-    {"$match": {"parked": {"$exists": True}}},
-    {
-        "$group": {
-            "_id": {"lane": "$lane", "status": "$status"},
-            "count": {"$sum": 1},
-            "wakes_at": {"$min": {"$arrayElemAt": [{"$split": ["$parked", "|"]}, -1]}},
-        }
-    },
-)
-"""When a parked e-mail wakes is what stands last in the text that it lies under."""
+"""When a parked e-mail wakes is what stands last in the text that it lies under.
+
+It is one query, and so one look: with one for each kind, an e-mail that is parked between the two would be in both.
+"""
 
 
 async def stock(emails: Collection) -> Sequence[Pile]:
     """Return the piles of what waits for time alone and of what waits for providers, put together."""
-    piles: dict[tuple[Lane, Status], Pile] = {}
-    for pipeline in (_BY_TIME, _PARKED):
-        async for row in await emails.aggregate(list(pipeline)):
-            for pile in _pile(row):
-                piles[pile.lane, pile.status] = _together(piles.get((pile.lane, pile.status)), pile)
-    return list(piles.values())
+    return [pile async for row in await emails.aggregate(list(_PIPELINE)) for pile in _pile(row)]
 
 
 def _pile(row: Mapping[str, Any]) -> Iterator[Pile]:
     """Yield the pile of a row, unless only a newer release knows what it is."""
     lane, status = row["_id"]["lane"], row["_id"]["status"]
     if lane in _LANES and status in STATUSES:
-        yield Pile(lane=Lane(lane), status=Status(status), count=row["count"], wakes_at=_wakes_at(row, Lane(lane)))
+        yield Pile(lane=Lane(lane), status=Status(status), count=row["count"], wakes_at=min(_wakes_at(row, Lane(lane))))
 
 
-def _wakes_at(row: Mapping[str, Any], lane: Lane) -> datetime:
-    """Return when the first of a pile wakes."""
-    if "wakes_at" in row:
-        return moment(unstamped(row["wakes_at"]))
-    wakes_at: datetime = row[WAKE[lane]]
-    return wakes_at
-
-
-def _together(one: Pile | None, other: Pile) -> Pile:
-    """Return two piles of the same as one."""
-    if one is None:
-        return other
-    return Pile(
-        lane=other.lane,
-        status=other.status,
-        count=one.count + other.count,
-        wakes_at=min(one.wakes_at, other.wakes_at),
-    )
+def _wakes_at(row: Mapping[str, Any], lane: Lane) -> Iterator[datetime]:
+    """Yield when the first of those wakes that wait for time alone, and of those that are parked."""
+    if (on_time := row[WAKE[lane]]) is not None:
+        yield on_time
+    if (parked := row[_PARKED]) is not None:
+        yield moment(unstamped(parked))
