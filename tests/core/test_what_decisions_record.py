@@ -7,16 +7,17 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 from tests.core.test_dispatch import BEGIN, DEFERRED, OUTCOMES, REJECTED, THROTTLED, UNKNOWN, sending
-from tests.dst.given import HOUR, MINUTE, NOW, RULES, SECOND, attempt, deferred, doubtful, email
+from tests.dst.given import HOUR, MINUTE, NOW, RULES, SECOND, attempt, deferred, doubtful, email, view
 
 from mailcore.breaker import Breaker, BreakerRules, Call, Permit, Result, State, ramp_share, recorded, taken
 from mailcore.dispatch import Transition, carried_out, put_back, record_outcome, settle_late
 from mailcore.health import Health, HealthRules, Mode, Override, Start, admit, standing
 from mailcore.lifecycle import KEPT, Email, Entry, Reason, Status, started
-from mailcore.message import OnUnknown
+from mailcore.message import LIMITS, Address, Limits, OnUnknown
 from mailcore.outcome import Accepted, Outcome, Verdict
-from mailcore.plan import Conclude, GiveUp, Hold, Plan, Withdraw
-from mailcore.retry import RetryBudget
+from mailcore.plan import Conclude, GiveUp, Hold, Plan, Skip, Wait, Withdraw, just_lapsed, plan_attempt, recovered
+from mailcore.retry import RetryBudget, RetryPolicy
+from mailcore.validation import problems_of
 
 LATER = NOW + SECOND
 PLANS: list[tuple[Email, Plan, Entry]] = [
@@ -227,3 +228,61 @@ def test_a_forced_provider_whose_time_is_over_is_probed_again() -> None:
     assert (during.probe, during.permits) == (False, 0)
     assert after.probe
     assert after.permits == HealthRules().breaker.probes
+
+
+def test_after_a_failed_round_the_backoff_is_waited_for() -> None:
+    """Not earlier than the policy's delay, for those who could carry it; and a given-up e-mail says after how many."""
+    tried = replace(email(Status.SENDING), attempts=(deferred(1, round=2), deferred(2, "p2", round=2)), rounds=2)
+    views = (view("p1"), view("p2"))
+
+    wait = plan_attempt(tried, views, RULES, NOW, 0.5)
+    ended = plan_attempt(tried, views, replace(RULES, retry=RetryPolicy(max_rounds=3)), NOW, 0.5)
+
+    assert wait == Wait(
+        until=NOW + RULES.retry.delay(2, 0.5), reason=Reason.ROUND_FAILED, blocked_on=("p1", "p2"), round_over=True
+    )
+    assert ended == GiveUp(Reason.GAVE_UP, "3 rounds failed")
+
+
+def test_a_lapsed_lease_is_told_until_somebody_saves_it() -> None:
+    """The attempt that a dead worker left was closed just now, and not before."""
+    stored = sending(lease_until=NOW)
+
+    lapsed = recovered(stored, LATER)
+
+    assert lapsed.attempts[-1].detail == "no answer was recorded before the lease ended"
+    assert just_lapsed(lapsed)
+    assert not just_lapsed(replace(lapsed, updated_at=LATER))
+    assert not just_lapsed(stored)
+
+
+@pytest.mark.parametrize(
+    ("one", "note"),
+    [
+        (email(Status.SENT), "settled as sent"),
+        (email(Status.SENDING, attempts=(attempt(),)), "another worker has it under lease"),
+        (email(Status.RETRYING, due_at=NOW + HOUR), "not due yet"),
+    ],
+    ids=["settled", "leased", "early"],
+)
+def test_what_is_skipped_says_why(one: Email, note: str) -> None:
+    """A log that says only that nothing was done helps nobody."""
+    assert plan_attempt(one, (view(),), RULES, NOW, 0.5) == Skip(note)
+
+
+def test_too_many_recipients_are_told_of_the_field_that_crosses_the_limit() -> None:
+    """A field that ends exactly at the limit is none of those to mend."""
+    many = [f"p{n}@b.test" for n in range(LIMITS.recipients)]
+    body = {"from": "a@b.test", "to": many, "bcc": "x@b.test", "subject": "s", "text": "t"}
+
+    assert [one.pointer for one in problems_of(body, now=NOW)] == ["/bcc"]
+
+
+def test_what_is_read_of_a_misshapen_message_knows_the_default_from_and_the_limits() -> None:
+    """The second look at a message that is wrong in its shape is the same as the first."""
+    body = {"to": "a@b.test", "subject": "long", "text": "t", "tags": [1]}
+    shop = Address("shop@b.test")
+
+    found = problems_of(body, now=NOW, default_from=shop, limits=Limits(subject_length=3))
+
+    assert {one.pointer for one in found} == {"/tags/0", "/subject"}
