@@ -32,7 +32,6 @@ MODULES = (
     "route",
     "health",
     "report",
-    "standing",
     "validation",
     "addresses",
 )
