@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.checker import judge
 from tests.chaos.faults import mongo, network, processes, providers, queue_content, sqlite
 from tests.chaos.faults.load import monkey
+from tests.chaos.report import FLAT
 from tests.chaos.rig import rig
 from tests.chaos.trial import Fault, trial
 
@@ -46,3 +47,4 @@ async def test_a_mix_of_faults_costs_no_email(
     judgement = judge(outcome.history)
     assert [*judgement.lines(), *outcome.wrong] == []
     assert judgement.figures.sent > seconds
+    assert outcome.memory_growth < FLAT
