@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterator
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from email.utils import getaddresses, parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -18,6 +16,7 @@ from urllib.parse import unquote
 from msgspec.structs import replace
 
 from mailapps.emulator.forms import Form, parse_form
+from mailapps.emulator.mailgun_mime import MESSAGE, decoded, unpacked
 from mailapps.emulator.wire import (
     GATEWAYS,
     MAX_RECIPIENTS,
@@ -43,7 +42,8 @@ MAX_TAG_LENGTH = 128
 FILES = frozenset({"attachment", "inline"})
 FORBIDDEN = Answer(status=401, body=b"Forbidden", content_type=TEXT)
 MAGNIFICENT = Answer(status=200, body=b"Mailgun Magnificent API", content_type=TEXT)
-_ROUTE = re.compile(r"/v3/([^/]+)/messages")
+_ROUTE = re.compile(r"/v3/([^/]+)/messages(\.mime)?")
+_SANDBOX = re.compile(r"sandbox\w*\.mailgun\.org", re.IGNORECASE)
 _SWITCHES = (
     "o:dkim",
     "o:testmode",
@@ -69,6 +69,10 @@ _UNVERIFIED = (
     "Domain {} is not allowed to send: The domain is unverified and requires DNS configuration. "
     "Log in to your control panel to view required DNS records."
 )
+_FOR_TESTS = (
+    "Domain {} is not allowed to send: Sandbox subdomains are for test purposes only. Please add your own domain "
+    "or add the address to authorized recipients in Account Settings."
+)
 
 
 def judge(call: Call, account: Account) -> Verdict:
@@ -79,13 +83,31 @@ def judge(call: Call, account: Account) -> Verdict:
     domain = unquote(route[1])
     if refusal := _gate(call, account, domain):
         return Verdict(answer=refusal)
-    form = parse_form(call.headers.get("content-type", ""), call.body, files=FILES)
+    form = _form(call, is_mime=route[2] is not None)
     letter = letter_of(form)
     if problem := next(_problems(form), None):
         return Verdict(answer=_refusal(400, problem), letter=letter)
     if not verified(account, letter.from_.email):
         return Verdict(answer=_refusal(403, _UNVERIFIED.format(letter.from_.email.rpartition("@")[2])), letter=letter)
+    if _SANDBOX.fullmatch(domain) and not _all_authorized(account, letter):
+        return Verdict(answer=_refusal(403, _FOR_TESTS.format(domain)), letter=letter)
     return _taken(call, form, letter, domain)
+
+
+def _form(call: Call, *, is_mime: bool) -> Form:
+    """Return the form in a call."""
+    content_type = call.headers.get("content-type", "")
+    return (
+        unpacked(parse_form(content_type, call.body, files=frozenset({MESSAGE})))
+        if is_mime
+        else parse_form(content_type, call.body, files=FILES)
+    )
+
+
+def _all_authorized(account: Account, letter: Letter) -> bool:
+    """Whether a sandbox domain may write to everybody."""
+    known = {one.lower() for one in account.authorized_recipients}
+    return all(one.email.lower() in known for one in (*letter.to, *letter.cc, *letter.bcc))
 
 
 def refuse(status: int) -> Answer:
@@ -206,15 +228,7 @@ def letter_of(form: Form) -> Letter:
 def _mailboxes(form: Form, name: str) -> tuple[Mailbox, ...]:
     """Return the people in a field that may be repeated and may hold a list in each value."""
     pairs = getaddresses(list(form.all(name)))
-    return tuple(Mailbox(email, _shown(encoded)) for encoded, email in pairs if email or encoded)
-
-
-def _shown(name: str) -> str:
-    """Return a display name without the encoded words of RFC 2047; what is not decodable stays as it is."""
-    try:
-        return str(make_header(decode_header(name)))
-    except (LookupError, ValueError, HeaderParseError):
-        return name
+    return tuple(Mailbox(email, decoded(encoded)) for encoded, email in pairs if email or encoded)
 
 
 def _files(form: Form) -> tuple[File, ...]:

@@ -151,11 +151,13 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         api_keys: The keys that open it.
         verified_senders: Addresses, or whole domains written as ``@shop.example``, allowed as From.
         domains: The sending domains that exist there.
+        authorized_recipients: Who may get mail from a sandbox domain, `sandbox….mailgun.org`: nobody else does.
     """
 
     api_keys: tuple[str, ...] | None = None
     verified_senders: tuple[str, ...] | None = None
     domains: tuple[str, ...] | None = None
+    authorized_recipients: tuple[str, ...] = ()
 
 
 def is_address(text: str, *, unicode_local: bool = False) -> bool:

@@ -60,6 +60,18 @@ def mailgun_call(form: object, **changes: object) -> Call:
     return Call(**{**right, **changes})
 
 
+def mime_call(message: bytes, *, to: str = "ann@example.com", **fields: str) -> Call:
+    """Return a call to Mailgun with a message that is MIME already, and other fields of its form."""
+    parts = [
+        *(f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()),
+        f'Content-Disposition: form-data; name="to"\r\n\r\n{to}'.encode(),
+        b'Content-Disposition: form-data; name="message"; filename="message.mime"\r\n\r\n' + message,
+    ]
+    body = b"".join(b"--Q\r\n" + part + b"\r\n" for part in parts) + b"--Q--\r\n"
+    headers = {**BASIC, "content-type": "multipart/form-data; boundary=Q"}
+    return mailgun_call(body, path="/v3/shop.example/messages.mime", headers=headers)
+
+
 def letter(**changes: object) -> Letter:
     """Return a letter with changes."""
     right = {

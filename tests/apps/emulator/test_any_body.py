@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.apps.emulator.calls import BASIC, NOW, mail, mailgun_call, sendgrid_call
+from tests.apps.emulator.calls import BASIC, NOW, mail, mailgun_call, mime_call, sendgrid_call
 
 from mailapps.emulator import Emulator
 from mailapps.emulator.ledger import Wanted
@@ -47,6 +47,17 @@ fields = st.sampled_from(
         "v:a",
         "t:variables",
     ]
+)
+HEADS = (
+    b"Content-Type: multipart/mixed; boundary=B\r\n",
+    b"Content-Type: text/plain; charset=x-unknown\r\n",
+    b"Content-Type: text/html; charset*=utf-8''%FF\r\n",
+    b"Content-Type: message/rfc822\r\n",
+    b"Content-Transfer-Encoding: base64\r\n",
+    b"Content-Transfer-Encoding: x-uuencode\r\n",
+    b"Content-Disposition: attachment; filename*0*=utf-8''%FF; filename*1=\r\n",
+    b"Content-ID: <a>\r\n",
+    b"Reply-To: =?x?q?=FF?= <\r\n",
 )
 
 
@@ -97,3 +108,18 @@ def test_any_part_is_judged(head: bytes, name: str, content: bytes) -> None:
     headers = {**BASIC, "content-type": "multipart/form-data; boundary=B"}
 
     assert len(list(shown(mailgun_call(body, headers=headers), Kind.MAILGUN).ledger.rows(Wanted()))) == 1
+
+
+@given(st.lists(st.sampled_from([*HEADS, b"\r\n", b"--B\r\n", b"--B--"]) | st.binary(max_size=20)))
+def test_any_mime_is_judged(pieces: list[bytes]) -> None:
+    """A message that its sender has built may be any bytes."""
+    emulator = shown(mime_call(b"From: a@shop.example\r\nSubject: Hi\r\n" + b"".join(pieces)), Kind.MAILGUN)
+
+    assert len(list(emulator.ledger.rows(Wanted()))) == 1
+
+
+def test_mime_that_is_nested_without_end_is_judged() -> None:
+    """No depth of parts within parts is an error of ours."""
+    nested = b"Content-Type: message/rfc822\r\n\r\n" * 5000
+
+    assert len(list(shown(mime_call(b"From: a@shop.example\r\n" + nested), Kind.MAILGUN).ledger.rows(Wanted()))) == 1

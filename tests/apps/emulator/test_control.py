@@ -76,7 +76,12 @@ async def test_an_account_restricts_its_provider_until_it_is_deleted(client: htt
     await client.delete("/emulator/accounts/sendgrid")
 
     assert (refused.status_code, elsewhere.status_code) == (403, 200)
-    assert told == {"api_keys": None, "verified_senders": ["@other.example"], "domains": None}
+    assert told == {
+        "api_keys": None,
+        "verified_senders": ["@other.example"],
+        "domains": None,
+        "authorized_recipients": [],
+    }
     assert (await client.post(SENDGRID, json=mail(), headers=BEARER)).status_code == 202
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+from email.message import EmailMessage
 from typing import Any
 
 import msgspec
 import pytest
-from tests.apps.emulator.calls import ANYTHING, BASIC, FORM, mailgun_call, told
+from tests.apps.emulator.calls import ANYTHING, BASIC, FORM, mailgun_call, mime_call, told
 
 from mailapps.emulator.mailgun import judge, refuse
 from mailapps.emulator.wire import Account, File, Mailbox
 
+SUBJECT = "Grüße " + "and so on " * 20
 NO_ADDRESS = "parameter is not a valid address. please check documentation"
 
 
@@ -183,6 +185,62 @@ def test_a_multipart_letter_has_everything_and_loses_files_without_a_name() -> N
         File(filename="a.bin", content_type="image/png", content=b"\x00\r\n--\xff"),
         File(filename="logo", content_type="image/png", content=b"x", content_id="logo"),
     )
+
+
+def built() -> EmailMessage:
+    """Return a message with everything, built by Python's own library."""
+    message = EmailMessage()
+    message["From"], message["To"] = "Käthe <a@shop.example>", "Everybody <all@example.com>"
+    message["Subject"], message["Reply-To"], message["X-Order"] = SUBJECT, "r@x.org", "42"
+    message.set_content("Hällo")
+    message.add_alternative('<img src="cid:logo">', subtype="html")
+    message.get_payload()[1].add_related(b"png", "image", "png", cid="<logo>")
+    message.add_attachment(b"pdf", "application", "pdf", filename="a.pdf")
+    return message
+
+
+def test_a_message_that_is_mime_already_is_taken_as_the_form_would_be() -> None:
+    """At `messages.mime` the form says who gets it, and the message the rest."""
+    call = mime_call(
+        built().as_bytes(), to="ann@example.com, bob@example.com", **{"v:mailcore_id": "em_1", "o:tag": "news"}
+    )
+
+    verdict = judge(call, ANYTHING)
+
+    letter = verdict.letter
+    assert verdict.delivered
+    assert letter is not None
+    assert (letter.from_, letter.subject) == (Mailbox("a@shop.example", "Käthe"), SUBJECT)
+    assert (letter.to, letter.cc, letter.bcc) == ((Mailbox("ann@example.com"), Mailbox("bob@example.com")), (), ())
+    assert (letter.reply_to, letter.headers) == ((Mailbox("r@x.org"),), (("X-Order", "42"),))
+    assert ((letter.text or "").strip(), (letter.html or "").strip()) == ("Hällo", '<img src="cid:logo">')
+    assert (letter.email_id, letter.tags) == ("em_1", ("news",))
+    assert letter.files == (
+        File(filename="logo", content_type="image/png", content=b"png", content_id="logo"),
+        File(filename="a.pdf", content_type="application/pdf", content=b"pdf"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "to", "words"),
+    [(b"", "ann@example.com", "from parameter is missing"), (built().as_bytes(), "ann", f"to {NO_ADDRESS}")],
+)
+def test_what_is_wrong_with_mime_is_refused_as_in_the_form(message: bytes, to: str, words: str) -> None:
+    """A message without an author, or a form without a recipient, is not taken."""
+    verdict = judge(mime_call(message, to=to), ANYTHING)
+
+    assert (verdict.answer.status, told(verdict)) == (400, words)
+
+
+@pytest.mark.parametrize(("recipients", "status"), [((), 403), (("Ann@example.com",), 200)])
+def test_a_sandbox_domain_writes_to_authorized_recipients_alone(recipients: tuple[str, ...], status: int) -> None:
+    """What a free account meets first, in words that our adapter knows."""
+    account = Account(authorized_recipients=recipients)
+
+    verdict = judge(mailgun_call(FORM, path="/v3/sandbox12ab.mailgun.org/messages"), account)
+
+    assert verdict.answer.status == status
+    assert verdict.accepted or "Sandbox subdomains are for test purposes only" in told(verdict)
 
 
 def test_a_status_has_mailguns_words() -> None:
