@@ -41,6 +41,7 @@ class Stocktaker:
     Attributes:
         monotonic: Seconds on this process's own clock.
         piles: What was counted last; None as long as the store has never answered.
+        taken_at: When that count began: what moved since then may be in it or not.
     """
 
     store: EmailStore
@@ -58,8 +59,8 @@ class Stocktaker:
             self.piles = await _stock(self.store)
         except StoreUnavailableError:
             return self.piles
-        self.taken_at = self.monotonic()
-        self.good_until = self.taken_at + max(FRESH.total_seconds(), SHARE_OF_TIME * (self.taken_at - began))
+        self.taken_at, ended = began, self.monotonic()
+        self.good_until = ended + max(FRESH.total_seconds(), SHARE_OF_TIME * (ended - began))
         return self.piles
 
     def samples(self, now: datetime) -> Iterator[Sample]:

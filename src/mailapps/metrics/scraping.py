@@ -48,10 +48,10 @@ class Scrape:
         return generate_latest(_Families(self.tally, samples)) + generate_latest(self._process)
 
     async def _samples(self) -> Sequence[Sample]:
-        """Read the gauges."""
+        """Read the gauges; the store is counted last, for the counters are read in the same breath (I39)."""
         engine, ports = self.assembled.engine, self.assembled.mailer.ports
-        await self.stocktaker.latest()
         known, views = await healths(ports), await self.assembled.mailer.providers()
+        await self.stocktaker.latest()
         now, rules = ports.clock.now(), self.assembled.mailer.rules.health
         stands = [of_provider(view, known.get(view.name) or Health(), rules, now) for view in views]
         build: Sample = (c.BUILD, (self.version, self.role), 1.0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import count
 
 from msgspec.structs import replace
 from tests.apps.api.world import World, message
@@ -13,12 +15,13 @@ from mailapps.metrics.counting import Tally
 from mailapps.metrics.gauges import Stocktaker
 from mailapps.metrics.scraping import Scrape
 from mailcore.breaker import Breaker, State
+from mailcore.events import Event, Happening
 from mailcore.health import Health
 from mailcore.lifecycle import Status
 from mailcore.message import Lane
 from mailcore.retry import RetryBudget
 from mailcore.stock import Pile
-from mailcore.testing import ManualClock, MemoryStore
+from mailcore.testing import ManualClock, MemoryHealth, MemoryStore
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, queued
 
 
@@ -49,6 +52,17 @@ class SlowStore(MemoryStore):
         self.asked += 1
         self.clock.advance(3)
         return list(await super().stock())
+
+
+class BusyHealth(MemoryHealth):
+    """A shared health that takes its time, in which something else happens."""
+
+    meanwhile: Callable[[], Awaitable[None]]
+
+    async def load(self) -> dict[str, Health]:
+        """Let something happen first."""
+        await self.meanwhile()
+        return dict(await super().load())
 
 
 class StoreOfAnotherRelease(MemoryStore):
@@ -111,6 +125,34 @@ async def test_what_only_another_release_understands_is_counted() -> None:
 
     assert found["mailcore_unreadable_records_total", labels(of="store")] == 3
     assert ("mailcore_unreadable_records_total", labels(of="health")) not in found
+
+
+async def test_what_happens_in_the_course_of_a_scrape_is_on_both_sides_of_the_sum() -> None:
+    """I39: the counters are those of the moment at which the store was counted, though much else is asked meanwhile."""
+    busy = BusyHealth()
+    world = World(health=busy)
+    scrape = scrape_of(world)
+    submitted = count()
+
+    async def submit() -> None:
+        email = queued(f"em_{next(submitted)}")
+        await world.store.add(email, MESSAGE)
+        scrape.tally.watch(Event(what=Happening.SUBMITTED, email_id=email.id, email=email))
+
+    busy.meanwhile = submit
+    found = numbers(await scrape.text())
+
+    assert total(found, "mailcore_accepted_total") == total(found, "mailcore_unfinished_emails") > 0
+
+
+async def test_the_age_of_a_count_begins_with_the_count() -> None:
+    """What a store that is slow to count says is as old as the question, not as young as the answer."""
+    clock = ManualClock()
+    stocktaker = Stocktaker(SlowStore(clock), clock.monotonic)
+
+    await stocktaker.latest()
+
+    assert {metric.name: value for metric, _, value in stocktaker.samples(NOW)}["mailcore_stock_age_seconds"] == 3
 
 
 async def test_only_a_process_that_sends_shows_slots() -> None:
