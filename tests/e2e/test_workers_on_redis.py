@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.redis_town import RedisTown, redis_town
+from tests.e2e.test_switches import OBEYED_S
 from tests.e2e.town import Running, accept, loads, show, until
 from tests.servers.running import Server
 
@@ -82,6 +83,27 @@ async def test_with_a_frozen_redis_mail_is_accepted_and_sent(place: RedisTown, o
 
     assert sorted(took)[-2] < 0.5
     assert (ready.status_code, ready.json()["degraded"]) == (200, ["queue"])
+    assert await asyncio.to_thread(worker.terminate) == 0
+
+
+async def test_a_pause_is_obeyed_within_five_seconds_with_a_frozen_redis(place: RedisTown, own_redis: Server) -> None:
+    """A stop is kept in the store: all workers obey it, and its end, though nothing that they share answers."""
+    api, worker = await place.api(), await place.worker(2)
+    await started(worker, 2)
+    await all_sent(place, [await accept(api)])
+    own_redis.freeze()
+
+    paused = await api.http.put("/api/lanes/all/pause", json={"paused": True, "reason": "wrong prices"})
+    await asyncio.sleep(OBEYED_S)
+    ids = [await accept(api, lane=lane) for lane in ("urgent", "transactional", "bulk") * 3]
+    await asyncio.sleep(3)
+    during = await place.town.accepted()
+    resumed = await api.http.put("/api/lanes/all/pause", json={"paused": False})
+    await all_sent(place, ids)
+    own_redis.thaw()
+
+    assert (paused.status_code, resumed.status_code) == (200, 200)
+    assert len(during) == 1
     assert await asyncio.to_thread(worker.terminate) == 0
 
 
