@@ -89,6 +89,8 @@ def _filler(kind: object, held: Held) -> object:
             return _mended_struct({}, option, held)
         if isinstance(option, type) and issubclass(option, Enum):
             return next(iter(option)).value
+        if option is bool:
+            return False
         if option is bytes:
             return FILLER.encode() if bytes in held else b64encode(FILLER.encode()).decode()
         if option is str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import cache, partial
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 
 import msgspec
 from litestar import Request
@@ -18,13 +19,22 @@ from mailapps.api.heads import header
 from mailapps.api.problems import ApiCode, RefusedError, invalid
 from mailcore.errors import Problem
 from mailcore.message import LIMITS, Message
-from mailcore.shape import MOST, Json, shape_problems
+from mailcore.shape import MOST, Json, mended, shape_problems
 
 ApiRequest = Request[Any, Any, Any]
 
 Look = Callable[[Json], Sequence[Problem]]
 
 _JSON = b"application/json"
+
+
+@runtime_checkable
+class Meaningful(Protocol):
+    """A body that may be wrong though every field is of its type."""
+
+    def problems(self, now: datetime) -> Iterator[Problem]:
+        """Yield what is wrong with its meaning, in the order of its fields."""
+        ...
 
 
 class JsonRequest(Request[Any, Any, Any]):
@@ -55,8 +65,14 @@ class JsonRequest(Request[Any, Any, Any]):
         """
         field = self.route_handler.parsed_data_field
         kind = field.annotation if field else object
-        look = self.app.state["mailer"].problems_of if kind is Message else partial(_shape, kind=kind)
-        return decoded(await self.body(), kind, look)
+        mailer, body = self.app.state["mailer"], await self.body()
+        if kind is Message:  # whose meaning is the mailer's to judge
+            return decoded(body, kind, mailer.problems_of)
+        now = mailer.ports.clock.now()
+        value = decoded(body, kind, partial(_look, kind=kind, now=now))
+        if isinstance(value, Meaningful) and (found := tuple(value.problems(now))):
+            raise invalid(found)
+        return value
 
 
 def _check_head(content_type: bytes, content_encoding: bytes) -> None:
@@ -104,9 +120,21 @@ def _misshapen(body: bytes, look: Look, said: str) -> RefusedError:
     return invalid(found) if found else RefusedError(ApiCode.MALFORMED_JSON, said.partition(" - at `")[0][:64])
 
 
-def _shape(value: Json, *, kind: object) -> Sequence[Problem]:
-    """Return what keeps a value from being of a kind."""
-    return tuple(islice(shape_problems(value, kind), MOST))
+def _look(value: Json, *, kind: object, now: datetime) -> Sequence[Problem]:
+    """Return what keeps a value from being of a kind, and what is wrong with the meaning of its other fields."""
+    found = list(islice(shape_problems(value, kind), MOST))
+    if isinstance(value, dict):
+        misshapen = {_field(one) for one in found}
+        rest = {name: one for name, one in value.items() if name not in misshapen}
+        sound = msgspec.convert(mended(rest, kind), cast("type[object]", kind))
+        meant = sound.problems(now) if isinstance(sound, Meaningful) else ()
+        found += [one for one in meant if one.pointer and _field(one) not in misshapen]
+    return found
+
+
+def _field(one: Problem) -> str:
+    """Return the field that a problem is about; empty for the whole."""
+    return one.pointer[1:].partition("/")[0]
 
 
 def depth(value: Json) -> int:

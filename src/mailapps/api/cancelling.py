@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Annotated, Final
 
 from litestar import post
@@ -11,9 +12,10 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from mailapps.api.body import ApiRequest
-from mailapps.api.filters import LONGEST, Filters, must_filter, query_for
+from mailapps.api.filters import LONGEST, Filters, filter_problems, filterless, query_for
 from mailapps.api.reach import NotDone, attempted, mailer_of, parts, patience, tenant_of
 from mailapps.api.rights import ADMIN
+from mailcore.errors import Problem
 from mailcore.lifecycle import SETTLED, Email, Status
 
 OPEN: Final = tuple(status for status in Status if status not in SETTLED)
@@ -31,6 +33,11 @@ class Cancel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True):
     status: Status | None = None
     dry_run: bool = False
     limit: Annotated[int, Meta(ge=1, le=LONGEST)] = LONGEST
+
+    def problems(self, now: datetime) -> Iterator[Problem]:  # noqa: ARG002 - as every body has it
+        """Yield what is wrong with the filters, or that there is none."""
+        yield from filterless(self, "created_before finds everything up to a time")
+        yield from filter_problems(self, "/")
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):
@@ -54,7 +61,6 @@ class Cancelled(Struct, frozen=True, kw_only=True):
 @post("/emails/cancel", status_code=200, opt=ADMIN)
 async def cancel_many(request: ApiRequest, data: JSONBody[Cancel]) -> Cancelled:
     """Withdraw the e-mails that the filters find; those that are settled by then are left alone."""
-    must_filter(data, "created_before finds everything up to a time")
     matched, left, done, came_to, errors = 0, data.limit, list[Email](), list[Email](), list[NotDone]()
     for status in OPEN if data.status is None else (data.status,) if data.status in OPEN else ():
         query = query_for(data, place="/", status=status, tenant=tenant_of(request))

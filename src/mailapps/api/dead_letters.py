@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from mailapps.api.body import ApiRequest
-from mailapps.api.filters import DeadLetterListing, Redrive, from_query_string, must_filter, query_for
+from mailapps.api.filters import DeadLetterListing, Redrive, from_query_string, query_for
 from mailapps.api.reach import NotDone, attempted, known, listed, mailer_of, parts, patience, tenant_of
 from mailapps.api.rights import ADMIN, READ
 from mailapps.api.views import EmailList, EmailView, view
@@ -51,8 +51,6 @@ async def redrive_one(request: ApiRequest, email_id: FromPath[str]) -> EmailView
 @post("/dead-letters/redrive", status_code=200, opt=ADMIN)
 async def redrive_many(request: ApiRequest, data: JSONBody[Redrive]) -> Redriven:
     """Queue the dead letters again that the filters find; those that a former request queued are none any more."""
-    if not data.all_:
-        must_filter(data, 'or say "all": true, to queue every dead letter again')
     mailer = mailer_of(request)
     query = query_for(data, place="/", status=Status.FAILED, tenant=tenant_of(request))
     async with asyncio.timeout(patience(request)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from asyncio import timeout
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Final
 
 from litestar import Response, get, post
@@ -12,12 +14,13 @@ from msgspec import Struct
 from mailapps.api.access import caller_of
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import Listing, from_query_string, query_for
-from mailapps.api.problems import ApiCode, RefusedError, invalid
+from mailapps.api.problems import ApiCode, RefusedError
 from mailapps.api.reach import known, listed, mailer_of, patience, tenant_of
 from mailapps.api.rights import ADMIN, CONTENT, READ, SEND, Caller
 from mailapps.api.views import ContentView, EmailList, EmailSummary, EmailView, content, summary, view
 from mailcore.addresses import parse
 from mailcore.appeal import Resolution
+from mailcore.errors import Problem
 from mailcore.keys import allows_sender
 from mailcore.lifecycle import Status
 from mailcore.message import Address, Message
@@ -44,6 +47,11 @@ class Settlement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     as_: Resolution
     note: str = ""
+
+    def problems(self, now: datetime) -> Iterator[Problem]:  # noqa: ARG002 - as every body has it
+        """Yield what is wrong with the note."""
+        if wrong := line_problem(self.note, "/note", NOTE_LENGTH):
+            yield wrong
 
 
 @post(["/emails", "/email"], status_code=201, opt=SEND)
@@ -94,8 +102,6 @@ async def cancel_email(request: ApiRequest, email_id: FromPath[str]) -> Response
 @post("/emails/{email_id:str}/resolve", status_code=200, opt=ADMIN)
 async def resolve_email(request: ApiRequest, email_id: FromPath[str], data: JSONBody[Settlement]) -> EmailView:
     """Settle a held e-mail by what a person found out."""
-    if wrong := line_problem(data.note, "/note", NOTE_LENGTH):
-        raise invalid([wrong])
     async with timeout(patience(request)):
         email = await mailer_of(request).resolve(known(email_id), data.as_, note=data.note, tenant=tenant_of(request))
     return view(email)

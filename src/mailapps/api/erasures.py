@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asyncio import timeout
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Annotated, Final
 
 from litestar import post
@@ -39,6 +40,12 @@ class Erase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=LONGEST)] = LONGEST
     after: Annotated[str, Meta(max_length=256)] | None = None
 
+    def problems(self, now: datetime) -> Iterator[Problem]:  # noqa: ARG002 - as every body has it
+        """Yield what is no address."""
+        address = parse(self.recipient, "/recipient")
+        if isinstance(address, Problem):
+            yield address
+
 
 class Erasure(Struct, frozen=True, kw_only=True):
     """What came of an erasure.
@@ -61,7 +68,6 @@ class Erasure(Struct, frozen=True, kw_only=True):
 @post("/erasures", status_code=200, opt=ADMIN)
 async def erase_person(request: ApiRequest, data: JSONBody[Erase]) -> Erasure:
     """Erase content, addresses and metadata of the settled e-mails to a person; what became of them stays."""
-    _check(data)
     matched, erased, unfinished, errors = 0, 0, list[EmailId](), list[NotDone]()
     after, left = data.after, data.limit
     while left > 0:
@@ -77,17 +83,6 @@ async def erase_person(request: ApiRequest, data: JSONBody[Erase]) -> Erasure:
     return Erasure(
         matched=matched, erased=erased, unfinished=tuple(unfinished), errors=tuple(errors), next_cursor=after
     )
-
-
-def _check(data: Erase) -> None:
-    """Refuse what is no address.
-
-    Raises:
-        RefusedError: It is none.
-    """
-    address = parse(data.recipient, "/recipient")
-    if isinstance(address, Problem):
-        raise invalid([address])
 
 
 async def _page(request: ApiRequest, data: Erase, after: str | None, limit: int) -> Page:

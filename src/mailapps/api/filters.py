@@ -86,6 +86,12 @@ class Redrive(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True, re
     dry_run: bool = False
     limit: Annotated[int, Meta(ge=1, le=LONGEST)] = LONGEST
 
+    def problems(self, now: datetime) -> Iterator[Problem]:  # noqa: ARG002 - as every body has it
+        """Yield what is wrong with the filters, or that there is none."""
+        if not self.all_:
+            yield from filterless(self, 'or say "all": true, to queue every dead letter again')
+        yield from filter_problems(self, "/")
+
 
 Asked = TypeVar("Asked", bound=Filters)
 
@@ -115,8 +121,7 @@ def query_for(filters: Filters, *, place: str, status: Status | None = None, ten
     Raises:
         RefusedError: `to` is no address, or a time is outside the calendar.
     """
-    found = [*_address_problems(filters, place), *_time_problems(filters, place)]
-    if found:
+    if found := tuple(filter_problems(filters, place)):
         raise invalid(found)
     return Query(
         tenant=tenant,
@@ -133,18 +138,15 @@ def query_for(filters: Filters, *, place: str, status: Status | None = None, ten
     )
 
 
-def must_filter(asked: Filters, otherwise: str) -> None:
-    """Refuse to do something to every e-mail for want of a filter.
+def filterless(asked: Filters, otherwise: str) -> Iterator[Problem]:
+    """Yield the problem of doing something to every e-mail for want of a filter.
 
     Args:
         otherwise: What else the caller may say.
-
-    Raises:
-        RefusedError: None is given.
     """
     given = {name: value for name, value in asdict(asked).items() if name not in {"all_", "dry_run", "limit"}}
     if all(value is None or value == {} for value in given.values()):
-        raise invalid([Problem("", ProblemCode.REQUIRED, f"give at least one filter; {otherwise}")])
+        yield Problem("", ProblemCode.REQUIRED, f"give at least one filter; {otherwise}")
 
 
 def _gathered(pairs: list[tuple[str, str]]) -> tuple[dict[str, Json], list[Problem]]:
@@ -185,6 +187,12 @@ def _normal(to: str | None) -> str | None:
     """Return an address as recipients are stored."""
     address = parse(to, "") if to is not None else None
     return None if address is None or isinstance(address, Problem) else address.email
+
+
+def filter_problems(filters: Filters, place: str) -> Iterator[Problem]:
+    """Yield what is wrong with the meaning of filters."""
+    yield from _address_problems(filters, place)
+    yield from _time_problems(filters, place)
 
 
 def _address_problems(filters: Filters, place: str) -> Iterator[Problem]:

@@ -10,7 +10,6 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from mailapps.api.filters import Aware
-from mailapps.api.problems import invalid
 from mailcore.addresses import parse
 from mailcore.errors import Problem
 from mailcore.keys import ApiKey, Scope
@@ -54,16 +53,26 @@ class NewKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     expires_at: Aware | None = None
     rate_limit: NewLimit | None = None
 
+    def problems(self, now: datetime) -> Iterator[Problem]:
+        """Yield what is wrong with a new key, in the order of its fields."""
+        if not self.scopes:
+            yield Problem("/scopes", ProblemCode.REQUIRED, f"name at least one of {', '.join(Scope)}")
+        if wrong := line_problem(self.name, "/name", NAME_LENGTH):
+            yield wrong
+        if self.tenant is not None and not TENANT.fullmatch(self.tenant):
+            detail = "is 1 to 64 lower-case letters, digits, dots, dashes and underscores, the first a letter or digit"
+            yield Problem("/tenant", ProblemCode.INVALID_NAME, detail)
+        if len(self.senders) > MOST_SENDERS:
+            yield Problem("/senders", ProblemCode.TOO_MANY, f"at most {MOST_SENDERS}")
+        else:
+            told = (_sender(one, f"/senders/{at}") for at, one in enumerate(self.senders))
+            yield from (one for one in told if isinstance(one, Problem))
+        if self.expires_at is not None and not is_ahead(self.expires_at, now):
+            yield Problem("/expires_at", ProblemCode.OUT_OF_RANGE, "must be ahead, and within the calendar")
 
-def checked(data: NewKey, tenant: str, now: datetime) -> ApiKey:
-    """Return what was asked for as a key that is not issued yet.
 
-    Raises:
-        RefusedError: Some of it is wrong; names every part.
-    """
-    found = list(_problems(data, now))
-    if found:
-        raise invalid(found)
+def drafted(data: NewKey, tenant: str, now: datetime) -> ApiKey:
+    """Return what was asked for, and has no problems, as a key that is not issued yet."""
     senders = (_sender(one, "") for one in data.senders)
     return ApiKey(
         id="",
@@ -89,24 +98,6 @@ def is_ahead(until: datetime, now: datetime) -> bool:
         return until.astimezone(UTC) > now
     except OverflowError:
         return False
-
-
-def _problems(data: NewKey, now: datetime) -> Iterator[Problem]:
-    """Yield what is wrong with a new key, in the order of its fields."""
-    if not data.scopes:
-        yield Problem("/scopes", ProblemCode.REQUIRED, f"name at least one of {', '.join(Scope)}")
-    if wrong := line_problem(data.name, "/name", NAME_LENGTH):
-        yield wrong
-    if data.tenant is not None and not TENANT.fullmatch(data.tenant):
-        detail = "is 1 to 64 lower-case letters, digits, dots, dashes and underscores, the first a letter or digit"
-        yield Problem("/tenant", ProblemCode.INVALID_NAME, detail)
-    if len(data.senders) > MOST_SENDERS:
-        yield Problem("/senders", ProblemCode.TOO_MANY, f"at most {MOST_SENDERS}")
-    else:
-        told = (_sender(one, f"/senders/{at}") for at, one in enumerate(data.senders))
-        yield from (one for one in told if isinstance(one, Problem))
-    if data.expires_at is not None and not is_ahead(data.expires_at, now):
-        yield Problem("/expires_at", ProblemCode.OUT_OF_RANGE, "must be ahead, and within the calendar")
 
 
 def _sender(written: str, pointer: str) -> str | Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import timeout
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,8 +16,8 @@ from mailapps.api.access import caller_of
 from mailapps.api.body import ApiRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.filters import Aware
-from mailapps.api.key_rules import NewKey, checked, is_ahead
-from mailapps.api.problems import ApiCode, RefusedError, invalid
+from mailapps.api.key_rules import NewKey, drafted, is_ahead
+from mailapps.api.problems import ApiCode, RefusedError
 from mailapps.api.reach import patience
 from mailapps.api.rights import ADMIN
 from mailapps.api.views import Moment, maybe, moment
@@ -96,6 +96,11 @@ class Rotation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     until: Aware | None = None
 
+    def problems(self, now: datetime) -> Iterator[Problem]:
+        """Yield an end that is over."""
+        if self.until is not None and not is_ahead(self.until, now):
+            yield Problem("/until", ProblemCode.OUT_OF_RANGE, "must be ahead, and within the calendar")
+
 
 @get("/keys", opt=ADMIN)
 async def list_keys(request: ApiRequest) -> KeyList:
@@ -112,7 +117,7 @@ async def create_key(request: ApiRequest, data: JSONBody[NewKey]) -> KeyShown:
     """Make an API key: `key` is shown in this answer and never again."""
     ring, caller = _ring(request), caller_of(request.scope)
     now = ring.clock.now()
-    draft = checked(data, caller.submits_as, now)
+    draft = drafted(data, caller.submits_as, now)
     if draft.tenant != caller.tenant and not caller.operates:
         raise RefusedError(ApiCode.FORBIDDEN, "a key of another tenant is made by the operator's key alone")
     async with timeout(patience(request)):
@@ -124,8 +129,6 @@ async def rotate_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[
     """Make a key like this one, which goes on beside it for a while; `key` is shown in this answer and never again."""
     ring = _ring(request)
     now = ring.clock.now()
-    if data.until is not None and not is_ahead(data.until, now):
-        raise invalid([Problem("/until", ProblemCode.OUT_OF_RANGE, "must be ahead, and within the calendar")])
     until = now + OVERLAP if data.until is None else data.until.astimezone(UTC)
     async with timeout(patience(request)):
         key = await _found(request, key_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import timeout
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Literal
@@ -14,7 +15,7 @@ from msgspec import Struct
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import Aware
 from mailapps.api.heads import request_id
-from mailapps.api.problems import ApiCode, RefusedError, invalid
+from mailapps.api.problems import ApiCode, RefusedError
 from mailapps.api.reach import mailer_of, patience
 from mailapps.api.rights import OPERATE
 from mailapps.api.views import Moment, maybe, moment
@@ -49,6 +50,13 @@ class Word(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     until: Aware | None = None
     reason: str = ""
     by: str | None = None
+
+    def problems(self, now: datetime) -> Iterator[Problem]:
+        """Yield what nobody could read later, and an end before the beginning."""
+        if self.until and not _is_ahead(self.until, now):
+            yield Problem("/until", ProblemCode.OUT_OF_RANGE, "must be ahead, and within the calendar")
+        texts = (("/reason", self.reason, REASON_LENGTH), ("/by", self.by or "", BY_LENGTH))
+        yield from (wrong for pointer, text, most in texts if (wrong := line_problem(text, pointer, most)))
 
 
 class ProviderWord(Word, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,27 +137,12 @@ async def _turned(request: ApiRequest, name: str, mode: Mode, word: Word) -> Swi
     """Keep the operator's word and show it."""
     mailer = mailer_of(request)
     now = mailer.ports.clock.now()
-    _check(word, now)
     by = request_id(request.scope) if word.by is None else word.by
     until = word.until and word.until.astimezone(UTC)
     switch = Switch(mode=mode, since=now, until=until, reason=word.reason, by=by)
     async with timeout(patience(request)):
         await mailer.roster.board.turn(name, switch)
     return shown(name, switch, now)
-
-
-def _check(word: Word, now: datetime) -> None:
-    """Refuse a word that nobody could read later, or that is over before it begins.
-
-    Raises:
-        RefusedError: Some of it is wrong; names every part.
-    """
-    texts = (("/reason", word.reason, REASON_LENGTH), ("/by", word.by or "", BY_LENGTH))
-    found = [wrong for pointer, text, most in texts if (wrong := line_problem(text, pointer, most))]
-    if word.until and not _is_ahead(word.until, now):
-        found.append(Problem("/until", ProblemCode.OUT_OF_RANGE, "must be ahead, and within the calendar"))
-    if found:
-        raise invalid(found)
 
 
 def _is_ahead(until: datetime, now: datetime) -> bool:

@@ -273,3 +273,31 @@ def test_a_crash_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) ->
     assert "ValueError" in caplog.text
     assert "CANARY" in str(caught.value)
     assert "CANARY" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "told"),
+    [
+        ("POST", "/api/dead-letters/redrive", {"limit": "x", "to": "nobody"}, {"/limit", "/to"}),
+        ("POST", "/api/dead-letters/redrive", {"lane": "fast"}, {"/lane"}),
+        ("POST", "/api/emails/cancel", {"status": "lost", "to": "nobody", "more": 1}, {"/status", "/to", "/more"}),
+        ("POST", "/api/emails/em_1/resolve", {"note": "a\nb"}, {"/as", "/note"}),
+        ("PUT", "/api/lanes/bulk/pause", {"paused": 1, "reason": "a\nb"}, {"/paused", "/reason"}),
+        ("PUT", "/api/providers/p1/mode", {"until": "2000-01-01T00:00:00Z"}, {"/mode", "/until"}),
+        (
+            "POST",
+            "/api/keys",
+            {"name": "a\nb", "senders": [1], "tenant": "A B"},
+            {"/scopes", "/name", "/senders/0", "/tenant"},
+        ),
+        ("POST", "/api/erasures", {"recipient": "nobody", "dry_run": "yes"}, {"/recipient", "/dry_run"}),
+    ],
+)
+async def test_faults_of_shape_and_of_meaning_are_told_together(
+    api: httpx.AsyncClient, method: str, path: str, body: dict[str, object], told: set[str]
+) -> None:
+    """Whoever mends what an answer names need not ask again to hear of the rest."""
+    answer = await api.request(method, path, json=body)
+
+    assert answer.status_code == 400
+    assert {one["pointer"] for one in answer.json()["errors"]} == told
