@@ -154,8 +154,8 @@ NOT_RUN: Sequence[NotRun] = (
     NotRun("P9e", "the same on SQLite", "a file of a newer release is refused by an older one, on purpose"),
     NotRun("V4a, V5a", "hangs and resets at a provider that recognises repeats", "neither of the two providers does"),
     NotRun("V10", "webhooks of providers", "there are none yet"),
-    NotRun("V11", "TLS: expired, wrong host", "providers are called with the usual certificates alone, which no test "
-           "may add to"),
+    NotRun("V11", "TLS: expired, wrong host, nobody's signature", "tests/adapters/providers/test_transport.py does it "
+           "over real TLS; the processes take the usual certificates alone, and no test may add one"),
     NotRun("Q4", "a read-only file, an I/O error", "the tests may run as root, whom no mode of a file stops; "
            "tests/adapters/test_sqlite_faults.py injects both"),
 )  # fmt: skip
