@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.servers.running import free_port
 
 MAILCORE = Path(sys.executable).with_name("mailcore")
 PATIENCE_S = 40.0
@@ -42,13 +42,6 @@ log.format = "json"
 emulator.bind = "127.0.0.1:1"
 """
 """As in production, only quicker; and in strict order of providers, so that a test knows which comes first."""
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens at now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(what: str, holds: Callable[[], Awaitable[Any]], within_s: float = PATIENCE_S) -> Any:

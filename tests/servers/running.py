@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from shutil import which
 
 import pytest
+
+PORTS = range(10_000, 32_000)
+"""Below those that Linux gives to outgoing connections."""
 
 Command = Callable[[int], Sequence[str]]
 """Makes the command that starts a server on a port."""
@@ -22,10 +27,15 @@ class Missing(Exception):  # noqa: N818 - it is no error until somebody says so
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens at now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback that nobody has now, nor gets by chance before it is listened at.
+
+    Those that the system itself picks from are left out: any connection may have taken one meanwhile.
+    """
+    while True:
+        port = PORTS.start + int.from_bytes(os.urandom(4)) % len(PORTS)  # noqa: TID251 - seeded dice collide in parallel tests
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
