@@ -5,7 +5,7 @@ import json
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ import apsw
 import pytest
 
 from mailadapters.sqlite import SqliteStore, open_store
+from mailadapters.sqlite.coalescing import Call
+from mailadapters.sqlite.connection import SqliteFile, Writer
+from mailadapters.sqlite.transactions import Patience
 from mailcore.message import Lane
 from mailcore.ports import Due, Query
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, SECOND, queued
@@ -54,6 +57,26 @@ async def killed(process: Process) -> list[str]:
     rest = (await process.stdout.read()).decode()
     await process.wait()
     return rest.split("\n")[:-1]
+
+
+class Rests(Patience):
+    """Counts how often a writer leaves the lock to others."""
+
+    def __init__(self) -> None:
+        """Insist on nothing: no two write at once here."""
+        super().__init__(0.0, lambda: 0.0)
+        self.count = 0
+
+    def pause(self) -> None:
+        """Count."""
+        self.count += 1
+
+
+def write(db: apsw.Connection, arguments: Sequence[int]) -> Sequence[None]:
+    """Change the file."""
+    db.execute("CREATE TABLE IF NOT EXISTS written (at)")
+    db.execute("INSERT INTO written VALUES (1)")
+    return [None] * len(arguments)
 
 
 class Race:
@@ -146,3 +169,24 @@ async def test_two_processes_on_one_file_are_correct_and_fair(store: SqliteStore
     assert {*taken, *left} == {email.id for email in page.emails}
     assert race.total("urgent") == len(page.emails)
     assert min(race.done.values()) >= 0.3 * race.done.total()
+
+
+async def test_whoever_has_seen_another_writer_leaves_it_the_lock_for_a_moment(path: Path) -> None:
+    """Between two commits of one process there is room for another's; one that is alone does not wait."""
+    rests = Rests()
+    mine, other = Writer(SqliteFile(str(path), rests)), Writer(SqliteFile(str(path), Rests()))
+    loop = asyncio.get_running_loop()
+
+    def rested(writer: Writer) -> int:
+        before = rests.count
+        writer([Call(write, 1, 0, loop)])
+        return rests.count - before
+
+    rested(mine)
+    alone = [rested(mine), rested(mine)]
+    rested(other)
+    crowded = [rested(mine), rested(mine)]
+
+    assert (alone, crowded) == ([0, 0], [1, 0])
+    mine.close()
+    other.close()
