@@ -25,8 +25,8 @@ from mailadapters.system import new_clock, new_token
 from mailcore.errors import QueueUnavailableError
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
+from mailcore.metering import LocalRates
 from mailcore.ports import Clock, Watch
-from mailcore.rates import LocalRates
 from mailcore.waking import Admit
 
 KEPT_BURIALS: Final = 100_000

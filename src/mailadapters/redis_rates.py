@@ -13,7 +13,8 @@ from typing import Any, Final
 import redis.asyncio
 
 from mailadapters.reach import Reach, UnreachableError
-from mailcore.rates import Admission, LocalRates, RateLimit, told
+from mailcore.metering import LocalRates
+from mailcore.rates import Admission, RateLimit, told
 
 WITHIN_S: Final = 0.1
 """How long a request may wait for its turn to be counted; the API has more to do than that."""

@@ -10,8 +10,9 @@ from mailadapters import system
 from mailapps.settings import Settings, place
 from mailcore.errors import SettingsError
 from mailcore.keyring import KeepsKeys, Keyring
+from mailcore.metering import LocalRates, Rates, SharesRates
 from mailcore.ports import Ports
-from mailcore.rates import LocalRates, RateLimit, Rates, SharesRates
+from mailcore.rates import RateLimit
 
 
 class Guard(Struct, frozen=True, kw_only=True):

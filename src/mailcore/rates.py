@@ -6,9 +6,8 @@ and how it is told at https://brandur.org/rate-limiting.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Final, Protocol, runtime_checkable
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -80,50 +79,3 @@ def told(limit: RateLimit, full_in_us: int, *, allowed: bool) -> Admission:
         retry_after_s=max(0, full_in_us + spacing - most) / 1e6,
         full_after_s=full_in_us / 1e6,
     )
-
-
-@runtime_checkable
-class Rates(Protocol):
-    """How often each has asked: in this process alone, or together with others."""
-
-    async def admit(self, name: str, limit: RateLimit) -> Admission:
-        """Count a request of somebody, if it may go on. Never raises: without the others this process judges alone."""
-        ...
-
-
-@runtime_checkable
-class SharesRates(Protocol):
-    """A queue or store by which all processes agree on rates."""
-
-    @property
-    def rates(self) -> Rates:
-        """What they agree by."""
-        ...
-
-
-class LocalRates:
-    """Rates as one process sees them."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._full_at: dict[str, int] = {}
-
-    async def admit(self, name: str, limit: RateLimit) -> Admission:
-        """Count a request of somebody, if it may go on."""
-        now = self._now_us()
-        before = self._full_at.get(name, now)
-        after = full_at(before, limit, now)
-        if after is not None:
-            self._full_at[name] = after
-        return told(limit, (before if after is None else after) - now, allowed=after is not None)
-
-    def note(self, name: str, full_in_us: int) -> None:
-        """Remember what all processes together have found out of somebody, to go on from without them.
-
-        Answers may come in another order than the requests: the emptiest bucket that was heard of counts.
-        """
-        self._full_at[name] = max(self._full_at.get(name, 0), self._now_us() + full_in_us)
-
-    def _now_us(self) -> int:
-        """Return the time in microseconds."""
-        return int(self._monotonic() * 1e6)

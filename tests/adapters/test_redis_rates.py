@@ -13,7 +13,8 @@ from tests.servers.redis_world import Worker, fresh_url, workers
 from tests.servers.running import Server
 
 from mailadapters.redis_rates import COUNT, WITHIN_S, RedisRates
-from mailcore.rates import LocalRates, RateLimit, full_at
+from mailcore.metering import LocalRates
+from mailcore.rates import RateLimit, full_at
 
 TEN = RateLimit(requests=10, per=timedelta(hours=1))
 

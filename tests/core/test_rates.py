@@ -7,7 +7,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.rates import LocalRates, RateLimit, full_at, told
+from mailcore.metering import LocalRates
+from mailcore.rates import RateLimit, full_at, told
 
 LIMITS = st.builds(
     RateLimit,

@@ -19,7 +19,7 @@ from mailapps.cli.app import COMMANDS, registry
 from mailapps.container import provider_problems
 from mailapps.settings import Settings, place
 from mailapps.settings_sources import load
-from mailcore.rates import LocalRates
+from mailcore.metering import LocalRates
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -10,7 +10,8 @@ from datetime import timedelta
 from msgspec import Struct
 
 from mailcore.keyring import Keyring
-from mailcore.rates import RateLimit, Rates
+from mailcore.metering import Rates
+from mailcore.rates import RateLimit
 from mailcore.secret import Secret
 
 Probe = Callable[[], Awaitable[object]]

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from tests.apps.api.world import World, message, pointers
 
-from mailcore.rates import LocalRates, RateLimit
+from mailcore.metering import LocalRates
+from mailcore.rates import RateLimit
 from mailcore.secret import Secret
 
 ROOT = Secret("the key of the settings, long")

@@ -15,9 +15,9 @@ from mailapps.api.app import create_app
 from mailapps.api.config import ApiConfig
 from mailcore.assembly import Assembled, Tuning, assembled, author
 from mailcore.keyring import KeyDice, Keyring
+from mailcore.metering import LocalRates
 from mailcore.outcome import Rejected
 from mailcore.ports import Configured, Ports
-from mailcore.rates import LocalRates
 from mailcore.testing import ManualClock, MemoryHealth, MemoryQueue, MemoryStore, ScriptedProvider, draws, ids
 
 JSON = {"Content-Type": "application/json"}
