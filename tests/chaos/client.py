@@ -103,7 +103,7 @@ class Client:
         wish = letter.get("scheduled_at")
         scheduled_at = datetime.fromisoformat(wish) if isinstance(wish, str) else None
         self.done.append(Submission(key=key, answers=tuple(answers), scheduled_at=scheduled_at))
-        if wish and answers[-1].kind is Kind.OK and dice.random() < 0.3:
+        if wish and not fields and answers[-1].kind is Kind.OK and dice.random() < 0.3:
             await self._cancel(answers[-1].email_id, dice.choice(self.apis))
 
     async def _post(self, key: str, letter: Mapping[str, Any], api: aiohttp.ClientSession) -> Answer:
