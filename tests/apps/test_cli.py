@@ -324,6 +324,17 @@ def test_a_file_without_a_wrong_line_ends_well(mailcore: Mailcore, tmp_path: Pat
     assert done == (Exit.OK, "50 accepted, 0 were accepted before, 0 failed\n", "")
 
 
+def test_a_terminal_sees_how_far_a_file_is(mailcore: Mailcore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A bar on standard error moves with each line; what is printed for a script stays as it is."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    (tmp_path / "two.jsonl").write_text(LINES % {"tag": "bulk-5"})
+
+    _, _, err = mailcore("send", "--from-file", "two.jsonl")
+
+    assert "0/4" in err
+    assert "4/4" in err
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("none.jsonl", ""), ("none.jsonl", "\n \n"), ("none.csv", "to,subject\n")]
 )
