@@ -85,7 +85,7 @@ def test_a_polite_stop_ends_what_is_under_way(tmp_path: Path) -> None:
     with client(service.url) as api, client(service.url) as probe:
         probe.get("/health/ready")
         email_id = api.post("/api/emails", json=HI).json()["id"]
-        under_way(api, email_id)
+        under_way(service, email_id)
 
         service.process.send_signal(signal.SIGTERM)
         readiness = {probe.get("/health/ready").status_code for _ in range(5)}
@@ -133,10 +133,11 @@ async def test_the_listener_outlives_readiness() -> None:
     assert (closed_at_once, close.is_set()) == (False, True)
 
 
-def under_way(api: httpx.Client, email_id: str) -> None:
-    """Wait until an e-mail is being sent."""
-    while api.get(f"/api/emails/{email_id}").json()["status"] == "queued":
-        pass
+def under_way(service: Service, email_id: str) -> None:
+    """Wait until a provider has been asked to take an e-mail: an attempt that is only claimed may still be put back."""
+    with client(service.emulator) as emulator:
+        while not emulator.get("/emulator/requests", params={"email_id": email_id}).json()["requests"]:
+            pass
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -145,7 +146,7 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path: Path, number: signal
     service = start(tmp_path, "up")
     fault(service, {"kind": "hang"})
     with client(service.url) as api:
-        under_way(api, api.post("/api/emails", json=HI).json()["id"])
+        under_way(service, api.post("/api/emails", json=HI).json()["id"])
 
     service.process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
