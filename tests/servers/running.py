@@ -73,8 +73,9 @@ class Server:
         self._own().wait()
 
     def freeze(self) -> None:
-        """Stop it in mid-air: connections stay, nothing answers."""
+        """Stop it in mid-air: connections stay, nothing answers any more once this returns."""
         self._own().send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._own().pid, os.WSTOPPED)  # its last thread may run on for a moment
 
     def thaw(self) -> None:
         """Let it go on."""
