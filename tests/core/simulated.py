@@ -17,9 +17,9 @@ def processes() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
 
 
-def each(match: Match, first: int = 0) -> list[Figures]:
-    """Return the figures of every world, of this seed and those after it."""
-    return list(processes().map(run, [match] * match.seeds, range(first, first + match.seeds)))
+def each(match: Match) -> list[Figures]:
+    """Return the figures of every world."""
+    return list(processes().map(run, [match] * match.seeds, range(match.seeds)))
 
 
 @cache
