@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from tests.adapters.gate import Engine, once
 from tests.servers.running import Server
-from tests.servers.sqs_world import bodies, fresh_url, make_queues, sizes
+from tests.servers.sqs_world import bodies, empty_queue, fresh_url, make_queues, sizes
 
 from mailadapters.sqs_connection import SqsPlace
 from mailadapters.sqs_queue import SqsQueue, open_queue
@@ -25,11 +25,8 @@ def _short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def queue(shared_sqs: Server) -> AsyncIterator[SqsQueue]:
     """Yield an empty queue."""
-    url = fresh_url(shared_sqs)
-    await make_queues(url)
-    queue = open_queue(url)
-    yield queue
-    await queue.aclose()
+    async with empty_queue(shared_sqs) as queue:
+        yield queue
 
 
 async def emptied(queue: SqsQueue, place: SqsPlace) -> None:

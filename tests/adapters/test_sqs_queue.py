@@ -9,7 +9,7 @@ import botocore.exceptions
 import pytest
 from tests.adapters.gate import once
 from tests.servers.running import Server
-from tests.servers.sqs_world import bodies, fresh_url, make_queues, sizes
+from tests.servers.sqs_world import bodies, empty_queue, fresh_url, sizes
 
 from mailadapters import sqs_connection
 from mailadapters.sqs_connection import FAULTS, place_of
@@ -24,22 +24,16 @@ SECRET = "hunter2"
 @pytest.fixture
 async def queue(shared_sqs: Server) -> AsyncIterator[SqsQueue]:
     """Yield an empty queue."""
-    url = fresh_url(shared_sqs)
-    await make_queues(url)
-    queue = open_queue(url)
-    yield queue
-    await queue.aclose()
+    async with empty_queue(shared_sqs) as queue:
+        yield queue
 
 
 @pytest.fixture
 async def own(own_sqs: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqsQueue]:
     """Yield an empty queue on a server that the test may harm; a call may take a second."""
     monkeypatch.setattr("mailadapters.sqs_connection.LIMIT_S", 1.0)
-    url = fresh_url(own_sqs)
-    await make_queues(url)
-    queue = open_queue(url)
-    yield queue
-    await queue.aclose()
+    async with empty_queue(own_sqs) as queue:
+        yield queue
 
 
 async def test_wake_ups_at_once_share_messages(queue: SqsQueue) -> None:

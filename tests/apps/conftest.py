@@ -7,14 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
+from mailapps.cli.app import run
+
 MAILCORE = Path(sys.executable).with_name("mailcore")
+Ran = tuple[int, str, str]
+"""How a command ended: its exit code, what it printed, and what it complained of."""
+
+Mailcore = Callable[..., Ran]
 KEY = "pk_Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA"
 
 
@@ -88,3 +94,21 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     running = start(tmp_path_factory.mktemp("service"), "up", MAILCORE_ADMIN_KEY=KEY)
     yield running
     assert stop(running) == 0, running.log
+
+
+@pytest.fixture
+def mailcore(
+    service: Service, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Mailcore:
+    """Return what runs a command against the service, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAILCORE_URL", service.url)
+    monkeypatch.setenv("MAILCORE_ADMIN_KEY", KEY)
+
+    def ran(*arguments: str) -> Ran:
+        capfd.readouterr()
+        code = run(arguments)
+        told = capfd.readouterr()
+        return code, told.out, told.err
+
+    return ran

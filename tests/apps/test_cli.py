@@ -6,14 +6,13 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from msgspec.structs import replace
-from tests.apps.conftest import KEY, MAILCORE, Service, free_port, plain_environ
+from tests.apps.conftest import KEY, MAILCORE, Mailcore, Service, free_port, plain_environ
 
 from mailadapters.providers.http import connector
 from mailadapters.providers.sendgrid import PROVIDER as SENDGRID
@@ -28,28 +27,8 @@ from mailapps.settings import Settings
 from mailapps.tuning import Role
 from mailcore.secret import Secret
 
-Ran = tuple[int, str, str]
-Mailcore = Callable[..., Ran]
 NAMES = [name for commands in COMMANDS.values() for name in commands]
 HI = ("--from", "shop@shop.example", "--subject", "Hi", "--text", "Hello")
-
-
-@pytest.fixture
-def mailcore(
-    service: Service, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Mailcore:
-    """Return what runs a command against the service, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MAILCORE_URL", service.url)
-    monkeypatch.setenv("MAILCORE_ADMIN_KEY", KEY)
-
-    def ran(*arguments: str) -> Ran:
-        capfd.readouterr()
-        code = run(arguments)
-        told = capfd.readouterr()
-        return code, told.out, told.err
-
-    return ran
 
 
 def sent(mailcore: Mailcore, *more: str) -> str:

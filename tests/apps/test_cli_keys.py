@@ -3,35 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from tests.apps.conftest import KEY, Service
+from tests.apps.conftest import Mailcore, Service
 
-from mailapps.cli.app import run
 from mailapps.cli.exits import Exit
-
-Ran = tuple[int, str, str]
-Mailcore = Callable[..., Ran]
-
-
-@pytest.fixture
-def mailcore(
-    service: Service, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Mailcore:
-    """Return what runs a command against the service."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MAILCORE_URL", service.url)
-    monkeypatch.setenv("MAILCORE_ADMIN_KEY", KEY)
-
-    def ran(*arguments: str) -> Ran:
-        capfd.readouterr()
-        code = run(arguments)
-        told = capfd.readouterr()
-        return code, told.out, told.err
-
-    return ran
 
 
 def test_a_key_is_made_used_rotated_and_revoked(mailcore: Mailcore, monkeypatch: pytest.MonkeyPatch) -> None:

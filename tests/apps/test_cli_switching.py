@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from tests.apps.conftest import KEY, Service
+from tests.apps.conftest import Mailcore
 
-from mailapps.cli.app import run
 from mailapps.cli.exits import Exit
 
-Ran = tuple[int, str, str]
-Mailcore = Callable[..., Ran]
 HI = ("--from", "shop@shop.example", "--subject", "Hi", "--text", "Hello")
 STOPPED = "sendgrid-emulator"
 LATER = "not settled yet; erase again later, or with --cancel-unfinished"
 
 
-@pytest.fixture
-def mailcore(
-    service: Service, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Mailcore]:
-    """Yield what runs a command against the service, and take back all that was switched."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MAILCORE_URL", service.url)
-    monkeypatch.setenv("MAILCORE_ADMIN_KEY", KEY)
-
-    def ran(*arguments: str) -> Ran:
-        capfd.readouterr()
-        code = run(arguments)
-        told = capfd.readouterr()
-        return code, told.out, told.err
-
-    yield ran
-    ran("resume", "bulk")
-    ran("provider-mode", STOPPED, "auto")
+@pytest.fixture(autouse=True)
+def switched_back(mailcore: Mailcore) -> Iterator[None]:
+    """Take back all that a test has switched."""
+    yield
+    mailcore("resume", "bulk")
+    mailcore("provider-mode", STOPPED, "auto")
 
 
 def accepted(mailcore: Mailcore, to: str, *more: str) -> str:

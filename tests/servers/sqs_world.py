@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ import msgspec
 from tests.servers.running import Server
 
 from mailadapters.sqs_connection import Connection, SqsPlace, place_of
-from mailadapters.sqs_queue import SqsQueue
+from mailadapters.sqs_queue import SqsQueue, open_queue
 
 REGION = "eu-central-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -35,6 +36,16 @@ async def make_queues(url: str, seconds: int = 30) -> None:
     for name in place.queues:
         await client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(seconds)})
     await connection.aclose()
+
+
+@asynccontextmanager
+async def empty_queue(server: Server) -> AsyncGenerator[SqsQueue]:
+    """Give a queue that nobody has used before, and close it."""
+    url = fresh_url(server)
+    await make_queues(url)
+    queue = open_queue(url)
+    yield queue
+    await queue.aclose()
 
 
 async def bodies(queue: SqsQueue, name: str) -> Sequence[Any]:
