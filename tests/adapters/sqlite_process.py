@@ -1,7 +1,8 @@
 """A process of its own that works on a store: run by the tests of several processes on one file.
 
-Commands: `add URL NAME` adds without end and prints each id once it is durable; `hammer URL NAME` adds, counts up
-and takes until its standard input ends, then prints what it did as JSON; `open URL` opens the file and prints "open".
+Commands: `add URL NAME` adds without end and prints each id once it is durable; `hammer URL NAME` says that it is
+ready, and from a line of its standard input on adds, counts up and takes until that ends, then prints what it did as
+JSON; `open URL` opens the file and prints "open".
 """
 
 import asyncio
@@ -40,6 +41,7 @@ async def hammer(url: str, name: str) -> None:
     taken: list[str] = []
     stopped = asyncio.Event()
     print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
 
     async def repeat(act: object, caller: int) -> None:
         assert callable(act)

@@ -90,10 +90,13 @@ class Race:
         self.over = asyncio.Event()
 
     async def run(self, path: Path) -> None:
-        """Let both start, and stop them when they have done enough."""
+        """Let both start at once, and stop them when they have done enough."""
         names = ("a", "b")
         processes = [await started("hammer", path, name) for name in names]
         await asyncio.gather(*(lines(process, 1) for process in processes))
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
         watching = [asyncio.ensure_future(self.watch(*one)) for one in zip(names, processes, strict=True)]
         await self.over.wait()
         for process in processes:
@@ -156,7 +159,7 @@ async def test_many_processes_may_make_the_file_at_once(store: SqliteStore, path
 async def test_two_processes_on_one_file_are_correct_and_fair(store: SqliteStore, path: Path) -> None:
     """No save is lost, nothing is taken twice, health adds up, and the slower one does three tenths of it all."""
     await store.add(queued("em_shared"), MESSAGE)
-    race = Race(enough=3000)
+    race = Race(enough=20_000)
 
     await race.run(path)
 
