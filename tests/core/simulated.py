@@ -13,8 +13,8 @@ from mailcore.simulation.contest import run
 
 @cache
 def processes() -> ProcessPoolExecutor:
-    """Return the processes that simulate."""
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+    """Return the processes that simulate; they leave the processors to other tests, which run against time."""
+    return ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initializer=os.nice, initargs=(10,))
 
 
 def each(match: Match) -> list[Figures]:
