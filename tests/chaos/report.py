@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from tests.chaos.checker import Figures, Judgement
 from tests.chaos.rows import NOT_RUN, ROWS, NotRun, Row
 from tests.chaos.trial import Outcome
@@ -53,15 +54,8 @@ def result_of(row: Row, profile: str, seed: int, outcome: Outcome, judgement: Ju
     broken = judgement.lines()
     if outcome.memory_growth > FLAT:
         broken.append(f"memory grew by {outcome.memory_growth:.0%}")
-    return Result(
-        id=row.id,
-        what=row.what,
-        profile=profile,
-        pace=row.pace.name,
-        rate=row.rate,
-        seed=seed,
-        at=datetime.now(UTC),
-        commit=_commit(),
+    return replace(
+        _begun(row, profile, seed),
         took_s=round(outcome.took_s, 1),
         memory_growth=round(outcome.memory_growth, 3),
         figures=judgement.figures,
@@ -72,6 +66,11 @@ def result_of(row: Row, profile: str, seed: int, outcome: Outcome, judgement: Ju
 
 def broken_down(row: Row, profile: str, seed: int, why: str) -> Result:
     """Return a run that came to no end."""
+    return replace(_begun(row, profile, seed), broken=[why])
+
+
+def _begun(row: Row, profile: str, seed: int) -> Result:
+    """Return a run of which nothing is known yet but what it is of."""
     return Result(
         id=row.id,
         what=row.what,
@@ -85,7 +84,7 @@ def broken_down(row: Row, profile: str, seed: int, why: str) -> Result:
         memory_growth=0,
         figures=None,
         notes={},
-        broken=[why],
+        broken=[],
     )
 
 

@@ -111,14 +111,8 @@ def _redriven(done: Json, reach: Reach, *, dry_run: bool) -> int:
     elif not done["matched"]:
         console().print("nothing to queue again: there is no such dead letter")
     else:
-        verb = (
-            f"would be queued again: {done['matched']}"
-            if dry_run
-            else f"queued again: {done['redriven']} of {done['matched']}"
-        )
-        console().print(f"{verb}; of them possibly sent before: {done['possibly_sent']}")
-        for one in done["errors"]:
-            console().print(f"{one['id']}: {plain(one['detail'])}")
+        was = f"queued again: {done['redriven']} of {done['matched']}"
+        _counted(done, f"would be queued again: {done['matched']}" if dry_run else was)
     return exit_of(done["redriven"], len(done["errors"]))
 
 
@@ -127,15 +121,16 @@ def _cancelled(done: Json, reach: Reach, *, dry_run: bool) -> int:
     if reach.json:
         print_json(done)
     else:
-        verb = (
-            f"would be withdrawn: {done['matched']}"
-            if dry_run
-            else f"withdrawn: {done['cancelled']} of {done['matched']}; being sent, and marked: {done['requested']}"
-        )
-        console().print(f"{verb}; of them possibly sent before: {done['possibly_sent']}")
-        for one in done["errors"]:
-            console().print(f"{one['id']}: {plain(one['detail'])}")
+        was = f"withdrawn: {done['cancelled']} of {done['matched']}; being sent, and marked: {done['requested']}"
+        _counted(done, f"would be withdrawn: {done['matched']}" if dry_run else was)
     return exit_of(done["cancelled"] + done["requested"], len(done["errors"]))
+
+
+def _counted(done: Json, told: str) -> None:
+    """Print what came of many e-mails, and what did not."""
+    console().print(f"{told}; of them possibly sent before: {done['possibly_sent']}")
+    for one in done["errors"]:
+        console().print(f"{one['id']}: {plain(one['detail'])}")
 
 
 def _each(ids: tuple[str, ...], act: Callable[[Service, str], Json], reach: Reach) -> int:
