@@ -35,13 +35,17 @@ class SystemClock:
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
+        self._told = 0, _EPOCH
         self._sample()
 
     def now(self) -> datetime:
         since = self._monotonic() - self._sampled_at
         if since >= SAMPLED_EVERY:
             since = self._sample()
-        return _EPOCH + timedelta(milliseconds=int((self._sampled + since) * 1000))
+        millis = int((self._sampled + since) * 1000)
+        if self._told[0] != millis:  # asked seven times for each e-mail: one moment is made for a millisecond of them
+            self._told = millis, _EPOCH + timedelta(milliseconds=millis)
+        return self._told[1]
 
     def monotonic(self) -> float:
         return self._monotonic()

@@ -22,17 +22,17 @@ class Room:
 
     bytes: int = AT_ONCE
     _taken: int = 0
-    _left: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _left: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
     async def taken(self, size: int) -> AsyncGenerator[None]:
         """Hold so much of it for as long as the context lasts; wait until there is as much."""
-        async with self._left:
-            await self._left.wait_for(lambda: self._taken == 0 or self._taken + size <= self.bytes)
-            self._taken += size
+        while self._taken and self._taken + size > self.bytes:
+            self._left.clear()
+            await self._left.wait()
+        self._taken += size
         try:
             yield
         finally:
             self._taken -= size
-            async with self._left:
-                self._left.notify_all()
+            self._left.set()

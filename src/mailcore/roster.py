@@ -36,12 +36,14 @@ class Roster:
         board: What the operator has switched by hand; it stands above the shared health.
         slots: How many attempts this process may have under way; with several providers one gets half at most,
             so that a provider that hangs does not hold them all.
+        seated: How many attempts this process has under way at each provider, from their choice to their answer.
         latest: What `views` returned last.
     """
 
     ports: Ports
     rules: Rules
     slots: int
+    seated: Counter[str] = field(init=False, default_factory=Counter[str])
     _seats: dict[EmailId, str] = field(default_factory=dict[EmailId, str])
     _known: Mapping[str, Health] = field(default_factory=dict[str, Health])
     _astray: dict[str, Health] = field(default_factory=dict[str, Health])
@@ -60,8 +62,7 @@ class Roster:
             self._known = {**await self.ports.health.load(), **self._astray}
         except HealthUnavailableError as error:
             self._failed("", error)
-        seated = self.seated
-        self.latest = tuple(self._view(configured, seated) for configured in self.ports.providers)
+        self.latest = tuple(self._view(configured) for configured in self.ports.providers)
         return self.latest
 
     async def _rejoin(self) -> None:
@@ -76,24 +77,25 @@ class Roster:
             if self._astray.get(provider) is mine:
                 del self._astray[provider]
 
-    @property
-    def seated(self) -> Counter[str]:
-        """How many attempts this process has under way at each provider, from their choice to their answer."""
-        return Counter(self._seats.values())
-
     def leave(self, email_id: EmailId) -> None:
         """Free the slot that an e-mail's attempt has at a provider, if it has one."""
-        self._seats.pop(email_id, None)
+        if (provider := self._seats.pop(email_id, None)) is not None:
+            self.seated[provider] -= 1
+
+    def _sit(self, email_id: EmailId, provider: str) -> None:
+        """Take a slot at a provider, and leave the one before."""
+        self.leave(email_id)
+        self._seats[email_id] = provider
+        self.seated[provider] += 1
 
     def corrected(self, views: Sequence[ProviderView], provider: str, known: Standing) -> tuple[ProviderView, ...]:
         """Return the views with what the admission to one provider has told of it."""
-        seated = self.seated
         return tuple(
-            replace(one, in_flight=seated[one.name], standing=known if one.name == provider else one.standing)
+            replace(one, in_flight=self.seated[one.name], standing=known if one.name == provider else one.standing)
             for one in views
         )
 
-    def _view(self, configured: Configured, seated: Counter[str]) -> ProviderView:
+    def _view(self, configured: Configured) -> ProviderView:
         """Return one provider as a decision sees it."""
         name = configured.provider.name
         health = overridden(self._known.get(name) or Health(), self.board.known, name)
@@ -103,7 +105,7 @@ class Roster:
             standing=standing(health, self.rules.health, self.ports.clock.now()),
             weight=configured.weight,
             max_per_second=configured.max_per_second,
-            in_flight=seated[name],
+            in_flight=self.seated[name],
             slots=self.slots if len(self.ports.providers) == 1 else max(1, self.slots // 2),
         )
 
@@ -112,7 +114,7 @@ class Roster:
 
         The slot is taken before anything is awaited, or many that start at once would all find it free.
         """
-        self._seats[email.id] = begin.provider
+        self._sit(email.id, begin.provider)
         view = next(one for one in self.latest if one.name == begin.provider)
         if not (begin.probe or begin.repeat or view.max_per_second):
             return Admission(granted=True, reserved_at=None, standing=view.standing)
