@@ -18,7 +18,7 @@ from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
 
 from mailapps.container import Container, Role, opened
-from mailapps.roles import carrying
+from mailapps.roles import carrying, spare_the_collector
 from mailapps.settings import Settings
 from mailcore.lifecycle import Status
 from mailcore.mailer import Mailer
@@ -98,3 +98,19 @@ async def test_a_worker_has_one_of_each_and_256_sends_in_flight(mongo_url: str, 
 
     assert [now - then for now, then in zip(during, before, strict=True)] == [0, 1, 1]
     assert patience.peak == SLOTS
+
+
+def test_what_is_loaded_is_not_looked_at_again() -> None:
+    """A process that has begun lets the collector go through what is new alone, and not every few e-mails."""
+    usual = gc.get_threshold()
+    loaded: list[object] = [{}]
+
+    try:
+        spare_the_collector()
+        found, often = gc.get_objects(), gc.get_threshold()[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)
+
+    assert not any(one is loaded for one in found)
+    assert often > usual[0]
