@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from weakref import ref
 
 import pytest
+from tests.dst.virtual import virtually
 
 from mailadapters.mongo.coalescing import Coalescer, Limits
 from mailcore.errors import StoreUnavailableError
@@ -131,6 +134,42 @@ async def test_nobody_waits_for_longer_than_the_budget() -> None:
 
     assert [type(one) for one in told] == [StoreUnavailableError] * 2
     assert server.flights == [["a"]]
+
+
+@virtually
+async def test_everybody_waits_for_the_same_budget() -> None:
+    """Who asked a second later is told a second later."""
+    coalescer = Coalescer("store", Server(), Limits(budget=2))
+    began, told = asyncio.get_running_loop().time(), list[float]()
+
+    async def ask(one: str) -> None:
+        with suppress(StoreUnavailableError):
+            await coalescer.ask(one)
+        told.append(asyncio.get_running_loop().time() - began)
+
+    async with asyncio.TaskGroup() as asking:
+        asking.create_task(ask("a"))
+        await asyncio.sleep(1)
+        asking.create_task(ask("b"))
+
+    assert [round(when, 3) for when in told] == [2, 3]
+
+
+async def test_nothing_is_kept_of_what_was_answered() -> None:
+    """A message that was read may be large: it goes when its reader lets go of it."""
+
+    class Answer(list[str]):
+        """An answer that can be watched."""
+
+    async def server(asked: Sequence[str]) -> Sequence[Answer | Exception]:
+        return [Answer(asked) for _ in asked]
+
+    coalescer: Coalescer[str, Answer] = Coalescer("store", server, SOON)
+
+    answers = [ref(await coalescer.ask(one)) for one in "ab"]
+    await asyncio.sleep(0)
+
+    assert [answer() for answer in answers] == [None, None]
 
 
 async def test_too_many_that_wait_are_turned_away_at_once() -> None:
