@@ -32,7 +32,7 @@ from mailcore.switches import Switch, Switches
 
 LARGE: Final = 1024 * 1024
 """Bytes of a message from which on it is carried by itself, so that others need not wait for it."""
-CONTENTS_TOGETHER: Final = 32
+CONTENTS_TOGETHER: Final = 64
 """So many messages are read in one flight; each may be large."""
 
 
