@@ -148,7 +148,12 @@ class RedisHealth:
         record, token, local = known.record, new_token(), known.health
         sure = not any(wish.answer for wish in wishes)  # nobody asks what others did
         for _ in range(TRIES):
-            health, made = merged_first(record.health, local, wishes) if merge else folded(record.health, wishes)
+            if merge:
+                health, made = merged_first(record.health, local, wishes)
+            elif sure and record is known.record:  # the copy is the record with just these changes
+                health, made = local, []
+            else:
+                health, made = folded(record.health, wishes)
             same = health is record.health
             if same and sure:
                 return record, made
