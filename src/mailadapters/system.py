@@ -73,7 +73,7 @@ def new_email_id() -> EmailId:
 
 def new_request_id() -> str:
     """Return a name for one request: `req_` and a UUIDv7."""
-    return f"req_{base32hex(uuid_utils.uuid7().bytes)}"
+    return f"req_{uuid_utils.uuid7().hex}"
 
 
 def new_key_id() -> str:

@@ -97,6 +97,7 @@ def _where(
 
 def watching(log: FilteringBoundLogger) -> Watch:
     """Return a watcher that logs what happens."""
+    log = log.bind()  # once: the lazy logger would be set up anew for every event
 
     def watch(event: Event) -> None:
         match event.what:

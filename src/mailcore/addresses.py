@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from mailcore.errors import Problem
@@ -26,7 +26,8 @@ _LOCAL_OCTETS = 64  # RFC 5321 section 4.5.3.1.1
 _TEXT_LENGTH = 1024  # a name with every character escaped, and an address
 _SPECIALS = frozenset('()<>[]:;@\\,"')  # RFC 5322 section 3.2.3; the dot is common in names, so it may stand
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_ATOM = re.compile(r"[a-zA-Z0-9_!#$%&'*+\-/=?^`{|}~]+")
+_ATOM = r"[a-zA-Z0-9_!#$%&'*+\-/=?^`{|}~]+"
+_PLAIN_LOCAL = re.compile(rf"(?=.{{1,{_LOCAL_OCTETS}}}\Z){_ATOM}(?:\.{_ATOM})*")
 _ALIKE = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN")
 _ONE = "must be one address, local@domain or Name <local@domain>; several are written as a list"
 
@@ -79,8 +80,10 @@ def mailbox(address: Address) -> str:
     return unicodedata.normalize("NFKC", address.email).casefold()
 
 
-def unrepeated(*fields: Iterable[Address]) -> tuple[tuple[Address, ...], ...]:
+def unrepeated(*fields: Sequence[Address]) -> tuple[tuple[Address, ...], ...]:
     """Return the same fields with each mailbox only where it stands first."""
+    if sum(map(len, fields)) < 2:  # noqa: PLR2004 - one repeats nobody
+        return tuple(map(tuple, fields))
     seen: set[str] = set()
     return tuple(tuple(_unseen(field, seen)) for field in fields)
 
@@ -124,7 +127,8 @@ def _normalised(email: str, pointer: str) -> str | Problem:
         normal, _ = _syntax(email)
     except ValueError as error:
         return problem(pointer, ProblemCode.INVALID_ADDRESS, f"{_ONE}. {error}")
-    return _own_problem(Address(normal), pointer) or normal
+    local, _, domain = normal.rpartition("@")
+    return _local_problem(local, pointer) or _domain_problem(domain, pointer) or normal
 
 
 def _syntax(email: str) -> tuple[str, str]:
@@ -136,7 +140,7 @@ def _syntax(email: str) -> tuple[str, str]:
         ValueError: It is no address.
     """
     local, at, domain = email.rpartition("@")
-    if at and len(local) <= _LOCAL_OCTETS and all(map(_ATOM.fullmatch, local.split("."))):
+    if at and _PLAIN_LOCAL.fullmatch(local):
         normal, ascii_domain = _domain(domain)
         if len(local) + max(len(normal.encode()), len(ascii_domain)) < _ADDRESS_OCTETS:
             return f"{local}@{normal}", ascii_domain
@@ -167,15 +171,22 @@ def _validated(email: str) -> tuple[str, str]:
     return found.normalized, found.ascii_domain
 
 
-def _own_problem(address: Address, pointer: str) -> Problem | None:
-    """Return what email-validator lets pass and we do not."""
-    if len(address.local.encode()) > _LOCAL_OCTETS:
+def _local_problem(local: str, pointer: str) -> Problem | None:
+    """Return what email-validator lets pass before the at sign and we do not."""
+    if _PLAIN_LOCAL.fullmatch(local):
+        return None
+    if len(local.encode()) > _LOCAL_OCTETS:
         return problem(pointer, ProblemCode.TOO_LONG, f"at most {_LOCAL_OCTETS} octets before the at sign")
-    if not _is_dot_atom(unicodedata.normalize("NFKC", address.local)):
+    if not _is_dot_atom(unicodedata.normalize("NFKC", local)):
         return problem(pointer, ProblemCode.INVALID_ADDRESS, "before the at sign stands a special character")
-    if "." not in address.domain:
+    return None
+
+
+def _domain_problem(domain: str, pointer: str) -> Problem | None:
+    """Return what email-validator lets pass behind the at sign and we do not."""
+    if "." not in domain:
         return problem(pointer, ProblemCode.INVALID_ADDRESS, "the domain must have a dot")
-    if any(_mixes_scripts(label) for label in address.domain.split(".")):
+    if not domain.isascii() and any(map(_mixes_scripts, domain.split("."))):
         return problem(pointer, ProblemCode.MIXED_SCRIPTS, "the domain mixes letters that look alike")
     return None
 
@@ -191,7 +202,5 @@ def _is_dot_atom(local: str) -> bool:
 
 def _mixes_scripts(label: str) -> bool:
     """Return whether the letters of a domain's label come from several scripts that look alike."""
-    if label.isascii():
-        return False
     scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in label if letter.isalpha()}
     return len(scripts.intersection(_ALIKE)) > 1

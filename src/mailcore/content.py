@@ -46,16 +46,14 @@ def content_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     """Yield everything that is wrong with a message's content, in the order of its fields."""
     yield from _subject_problems(message.subject, limits)
     yield from _body_problems(message, limits)
-    yield from _attachments_problems(message, limits)
-    yield from _headers_problems(message, limits)
-    yield from _tags_problems(message, limits)
-    yield from _metadata_problems(message, limits)
-
-
-def _found(wrong: Problem | None) -> Iterator[Problem]:
-    """Yield what a check found, if anything."""
-    if wrong:
-        yield wrong
+    if message.attachments:
+        yield from _attachments_problems(message, limits)
+    if message.headers:
+        yield from _headers_problems(message, limits)
+    if message.tags:
+        yield from _tags_problems(message, limits)
+    if message.metadata:
+        yield from _metadata_problems(message, limits)
 
 
 def _too_many(count: int, limit: int, pointer: str) -> Problem:
@@ -71,18 +69,19 @@ def _repeats(names: Iterable[str]) -> set[int]:
 
 def _subject_problems(subject: str, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with the subject."""
-    if subject.isspace() or not subject:
+    if not subject or subject.isspace():
         yield problem("/subject", ProblemCode.REQUIRED, "a subject is required")
-    else:
-        yield from _found(line_problem(subject, "/subject", limits.subject_length))
+    elif wrong := line_problem(subject, "/subject", limits.subject_length):
+        yield wrong
 
 
 def _body_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with the bodies."""
     if not message.text and not message.html:
         yield problem("/text", ProblemCode.REQUIRED, "a message needs a body: write text or html, or both")
-    yield from _found(body_problem(message.text or "", "/text", limits.body_bytes))
-    yield from _found(body_problem(message.html or "", "/html", limits.body_bytes))
+    for text, pointer in ((message.text, "/text"), (message.html, "/html")):
+        if text and (wrong := body_problem(text, pointer, limits.body_bytes)):
+            yield wrong
 
 
 def _attachments_problems(message: Message, limits: Limits) -> Iterator[Problem]:
@@ -105,7 +104,8 @@ def _attachments_problems(message: Message, limits: Limits) -> Iterator[Problem]
 
 def _attachment_problems(attachment: Attachment, pointer: str, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with one attachment."""
-    yield from _found(_filename_problem(attachment.filename, f"{pointer}/filename", limits))
+    if wrong := _filename_problem(attachment.filename, f"{pointer}/filename", limits):
+        yield wrong
     if not _is_media_type(attachment.content_type):
         detail = "must be type/subtype in ASCII, parameters after a semicolon; multipart is refused"
         yield problem(f"{pointer}/content_type", ProblemCode.INVALID_CONTENT_TYPE, detail)
@@ -151,8 +151,10 @@ def _headers_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     repeats = _repeats(name.lower() for name in message.headers)
     for at, (name, value) in enumerate(message.headers.items()):
         pointer = below("/headers", name)
-        yield from _found(_header_name_problem(name, pointer))
-        yield from _found(_header_value_problem(value, pointer, limits))
+        if wrong := _header_name_problem(name, pointer):
+            yield wrong
+        if wrong := _header_value_problem(value, pointer, limits):
+            yield wrong
         if at in repeats:
             yield problem(pointer, ProblemCode.DUPLICATE, "this header is there already, in another case")
 
@@ -181,11 +183,13 @@ def _tags_problems(message: Message, limits: Limits) -> Iterator[Problem]:
         return
     repeats = _repeats(message.tags)
     for at, tag in enumerate(message.tags):
+        pointer = f"/tags/{at}"
         if not tag.strip(" "):
-            yield problem(f"/tags/{at}", ProblemCode.REQUIRED, "a tag must not be empty")
-        yield from _found(line_problem(tag, f"/tags/{at}", limits.tag_length))
+            yield problem(pointer, ProblemCode.REQUIRED, "a tag must not be empty")
+        if wrong := line_problem(tag, pointer, limits.tag_length):
+            yield wrong
         if at in repeats:
-            yield problem(f"/tags/{at}", ProblemCode.DUPLICATE, "this tag is there already")
+            yield problem(pointer, ProblemCode.DUPLICATE, "this tag is there already")
 
 
 def _metadata_problems(message: Message, limits: Limits) -> Iterator[Problem]:
@@ -195,8 +199,10 @@ def _metadata_problems(message: Message, limits: Limits) -> Iterator[Problem]:
         return
     for key, value in message.metadata.items():
         pointer = below("/metadata", key)
-        yield from _found(_metadata_key_problem(key, pointer, limits))
-        yield from _found(line_problem(value, pointer, limits.metadata_length))
+        if wrong := _metadata_key_problem(key, pointer, limits):
+            yield wrong
+        if wrong := line_problem(value, pointer, limits.metadata_length):
+            yield wrong
 
 
 def _metadata_key_problem(key: str, pointer: str, limits: Limits) -> Problem | None:

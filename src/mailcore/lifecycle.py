@@ -99,7 +99,7 @@ class Email(Struct, frozen=True, kw_only=True):
     Attributes:
         version: Raised by one with every save; what compare-and-set compares.
         saved_by: A token unique to the latest save, for telling whose save won.
-        fingerprint: Of the message as written; tells a repeat from a reused key.
+        fingerprint: Of the message as written; tells a repeat from a reused key. Empty if it came without a key.
         series_at: When the present series began: acceptance, or the latest redrive.
         give_up_at: When it is given up whatever happens: the lane's age, or `expires_at` if that is sooner.
         due_at: When a waiting e-mail is due; None unless it waits.

@@ -74,7 +74,7 @@ class Mailer:
         """
         email_id = email_id_for_key(tenant, checked_key(key)) if key is not None else self.ports.new_id()
         try:
-            sound, email = self._accepted(message, email_id, tenant)
+            sound, email = self._accepted(message, email_id, tenant, key)
         except (InvalidMessageError, NoProviderCanCarryError):
             if key is None or (repeated := await self._repeated(message, email_id)) is None:
                 raise
@@ -89,11 +89,14 @@ class Mailer:
             await self.records.wake_up(added.email)
         return added
 
-    def _accepted(self, message: Message, email_id: EmailId, tenant: str) -> tuple[Message, Email]:
-        """Return the message checked and its new record, not stored yet."""
+    def _accepted(
+        self, message: Message, email_id: EmailId, tenant: str, key: str | None = None
+    ) -> tuple[Message, Email]:
+        """Return the message checked and its new record, not stored yet; without a key nothing can repeat it."""
         now = self.ports.clock.now()
         sound = checked(message, now=now, default_from=self.default_from, limits=self.limits)
-        email = new_email(sound, email_id, tenant, fingerprint(message), self.rules, now)
+        written = "" if key is None else fingerprint(message)
+        email = new_email(sound, email_id, tenant, written, self.rules, now)
         self._must_be_carried(email)
         return sound, email
 
@@ -112,10 +115,13 @@ class Mailer:
 
     def _must_be_carried(self, email: Email) -> None:
         """Refuse an e-mail that no configured provider can carry."""
-        providers = [one.provider for one in self.ports.providers]
-        reasons = {one.name: lacks(one.capabilities, email.needs) or "" for one in providers}
-        if all(reasons.values()):
-            raise NoProviderCanCarryError(reasons)
+        reasons: dict[str, str] = {}
+        for one in self.ports.providers:
+            lack = lacks(one.provider.capabilities, email.needs)
+            if lack is None:
+                return
+            reasons[one.provider.name] = lack
+        raise NoProviderCanCarryError(reasons)
 
     async def get(self, email_id: EmailId, *, tenant: str | None = None) -> Email:
         """Return an e-mail with its attempts and history.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mailcore.message import Attachment, Message, envelope
+from mailcore.message import Attachment, Envelope, Message, envelope
 from mailcore.provider import Feature, Needs
 
 
@@ -19,43 +19,52 @@ def needs(message: Message) -> Needs:
     return Needs(
         bytes=bodies + sum(len(attachment.content) for attachment in message.attachments),
         recipients=len(who.recipients),
-        features=frozenset(_features(message)),
+        features=frozenset(_features(message, who)),
         sender_domain=who.sender.domain,
-        headers=frozenset(name.lower() for name in message.headers),
+        headers=frozenset(map(str.lower, message.headers)),
         metadata_bytes=_octets(*message.metadata, *message.metadata.values()),
     )
 
 
 def _octets(*texts: str) -> int:
     """Return the size of texts together, in bytes of UTF-8."""
-    return sum(len(text.encode()) for text in texts)
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
-def _features(message: Message) -> Iterator[Feature]:
+def _features(message: Message, who: Envelope) -> Iterator[Feature]:
     """Yield what a provider must be able to express."""
-    who = envelope(message)
-    everybody = (who.sender, *who.recipients, *who.reply_to)
-    present = {
-        Feature.HEADERS: bool(message.headers),
-        Feature.METADATA: bool(message.metadata),
-        Feature.REPLY_TO: bool(who.reply_to),
-        Feature.REPLY_TO_MANY: len(who.reply_to) > 1,
-        Feature.UNICODE_LOCAL: not all(one.local.isascii() for one in everybody),
-        Feature.WITHOUT_TO: not who.to,
-        Feature.TEXT_ONLY: not message.html,
-    }
-    yield from (feature for feature, there in present.items() if there)
-    yield from _tag_features(message.tags)
-    yield from _attachment_features(message.attachments)
+    if message.headers:
+        yield Feature.HEADERS
+    if message.metadata:
+        yield Feature.METADATA
+    if not message.html:
+        yield Feature.TEXT_ONLY
+    yield from _envelope_features(who)
+    if message.tags:
+        yield from _tag_features(message.tags)
+    if message.attachments:
+        yield from _attachment_features(message.attachments)
+
+
+def _envelope_features(who: Envelope) -> Iterator[Feature]:
+    """Yield what authors and recipients need."""
+    if not who.to:
+        yield Feature.WITHOUT_TO
+    if who.reply_to:
+        yield Feature.REPLY_TO
+    if len(who.reply_to) > 1:
+        yield Feature.REPLY_TO_MANY
+    unicode = (one for one in (who.sender, *who.recipients, *who.reply_to) if not one.email.isascii())
+    if any(not one.local.isascii() for one in unicode):
+        yield Feature.UNICODE_LOCAL
 
 
 def _tag_features(tags: Sequence[str]) -> Iterator[Feature]:
     """Yield what the tags need."""
-    if tags:
-        yield Feature.TAGS
+    yield Feature.TAGS
     if len(tags) > 1:
         yield Feature.MANY_TAGS
-    if not all(tag.isascii() for tag in tags):
+    if not all(map(str.isascii, tags)):
         yield Feature.UNICODE_TAGS
 
 

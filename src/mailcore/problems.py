@@ -17,6 +17,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_IN_BODY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_PLAIN_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")
 # RFC 2047 section 2. A reader would decode it to another text than the author wrote, CR LF included.
 _ENCODED_WORD = re.compile(r"=\?[^?\s]{1,64}\?[bBqQ]\?")
 
@@ -111,6 +112,8 @@ def below(pointer: str, name: str) -> str:
 
     It goes into logs and answers: a name is cut to 64 characters, and what could break a line becomes ``?``.
     """
+    if _PLAIN_NAME.fullmatch(name):
+        return f"{pointer}/{name}"
     shown = _SURROGATE.sub("?", _CONTROL.sub("?", name[:64]))
     return f"{pointer}/{shown.replace('~', '~0').replace('/', '~1')}"
 
@@ -123,6 +126,8 @@ def line_problem(text: str, pointer: str, limit: int) -> Problem | None:
     """
     if len(text) > limit:
         return problem(pointer, ProblemCode.TOO_LONG, f"at most {limit} characters, this has {len(text)}")
+    if text.isascii() and text.isprintable() and "=?" not in text:
+        return None  # as nearly all are: none of the searches below finds anything
     if found := _CONTROL.search(text):
         return problem(pointer, ProblemCode.CONTROL_CHARACTER, f"holds the control character {_named(found)}")
     if _ENCODED_WORD.search(text):
@@ -134,6 +139,8 @@ def shown_problem(text: str, pointer: str, limit: int) -> Problem | None:
     """Return the first reason why a text cannot be shown to people as a name, or None."""
     if wrong := line_problem(text, pointer, limit):
         return wrong
+    if text.isascii():
+        return None
     if found := _BIDI.search(text):
         return problem(pointer, ProblemCode.BIDI_OVERRIDE, f"holds {_named(found)}, which turns what is shown")
     return None
@@ -145,7 +152,7 @@ def body_problem(text: str, pointer: str, limit: int) -> Problem | None:
     Args:
         limit: The most bytes of UTF-8 that it may have.
     """
-    if len(text) > limit or len(text.encode("utf-8", "replace")) > limit:
+    if len(text) > limit or (not text.isascii() and len(text.encode("utf-8", "replace")) > limit):
         return problem(pointer, ProblemCode.TOO_LARGE, f"at most {limit} bytes of UTF-8")
     if found := _CONTROL_IN_BODY.search(text):
         return problem(pointer, ProblemCode.CONTROL_CHARACTER, f"holds the control character {_named(found)}")
@@ -154,7 +161,7 @@ def body_problem(text: str, pointer: str, limit: int) -> Problem | None:
 
 def _surrogate_problem(text: str, pointer: str) -> Problem | None:
     """Return the problem of a text that no encoding can carry, or None."""
-    if found := _SURROGATE.search(text):
+    if not text.isascii() and (found := _SURROGATE.search(text)):
         return problem(pointer, ProblemCode.NOT_UNICODE, f"holds {_named(found)}, half a character")
     return None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, islice
+from typing import cast
 
 from msgspec import ValidationError, convert, to_builtins
 from msgspec.structs import fields, replace
@@ -112,28 +113,27 @@ def _normal(
     reply_to: Parsed,
 ) -> Message:
     """Return a message without problems in its normal form."""
-    to, cc, bcc = unrepeated(*(_addresses(field) for field in recipients))
+    to, cc, bcc = unrepeated(*map(_sound, recipients))
     return replace(
         message,
-        from_=_addresses(sender)[0],
+        from_=_sound(sender)[0],
         to=to,
         cc=cc,
         bcc=bcc,
-        reply_to=unrepeated(_addresses(reply_to))[0],
+        reply_to=unrepeated(_sound(reply_to))[0],
         text=message.text or None,
         html=message.html or None,
         attachments=tuple(message.attachments),
         headers={name: value.strip(" ") for name, value in message.headers.items()},
         tags=tuple(message.tags),
-        metadata=dict(message.metadata),
         scheduled_at=_in_utc(message.scheduled_at, up=True),
         expires_at=_in_utc(message.expires_at, up=False),
     )
 
 
-def _addresses(parsed: Parsed) -> tuple[Address, ...]:
-    """Return what could be parsed."""
-    return tuple(one for one in parsed if isinstance(one, Address))
+def _sound(parsed: Parsed) -> tuple[Address, ...]:
+    """Return addresses among which there is no problem."""
+    return cast("tuple[Address, ...]", parsed)
 
 
 def _senders(written: str | Address | None, limits: Limits) -> Parsed:
@@ -172,6 +172,8 @@ def _listed(written: Addresses) -> Sequence[str | Address]:
 
 def _address_list(written: Addresses, pointer: str, limits: Limits) -> Parsed:
     """Return each address or why it is none; one that stands alone is pointed to by its field."""
+    if not written and not isinstance(written, str):
+        return ()  # as most fields of most messages are
     if isinstance(written, str | Address):
         return (parse(written, pointer, limits),)
     if len(written) > limits.recipients:

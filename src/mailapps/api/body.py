@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache, partial
@@ -20,6 +19,7 @@ from mailapps.api.problems import ApiCode, RefusedError, invalid
 from mailcore.errors import Problem
 from mailcore.message import LIMITS, Message
 from mailcore.shape import MOST, Json, mended, shape_problems
+from mailcore.waiting import within
 
 ApiRequest = Request[Any, Any, Any]
 
@@ -51,8 +51,7 @@ class JsonRequest(Request[Any, Any, Any]):
         _check_head(header(self.scope, b"content-type"), header(self.scope, b"content-encoding"))
         config: ApiConfig = self.app.state["config"]
         try:
-            async with asyncio.timeout(config.body_within.total_seconds()):
-                return await super().body()
+            return await within(config.body_within.total_seconds(), super().body())
         except (TimeoutError, InternalServerException) as error:
             detail = f"the body did not arrive within {config.body_within.total_seconds():.0f} s"
             raise RefusedError(ApiCode.BODY_TIMEOUT, detail, headers={"Connection": "close"}) from error

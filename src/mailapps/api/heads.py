@@ -50,20 +50,18 @@ async def dress(message: Message, scope: Scope) -> None:
     """Add to an answer's head what every answer says."""
     if message["type"] != "http.response.start":
         return
-    said = {name for name, _ in message["headers"]}
-    message["headers"] = [
-        *message["headers"],
-        *_rate(scope["state"].get("admission")),
-        (b"x-request-id", request_id(scope).encode()),
-        *_ALWAYS,
-        *(head for head in _UNLESS_SAID if head[0] not in said),
-    ]
+    heads = list(message["headers"])
+    said = {name for name, _ in heads}
+    heads += _ALWAYS
+    heads += [head for head in _UNLESS_SAID if head[0] not in said]
+    heads.append((b"x-request-id", request_id(scope).encode()))
+    if admission := scope["state"].get("admission"):
+        heads += _rate(admission)
+    message["headers"] = heads
 
 
-def _rate(admission: Admission | None) -> Iterator[tuple[bytes, bytes]]:
-    """Yield what a caller is told of its rate limit (draft-ietf-httpapi-ratelimit-headers-10), if it has one."""
-    if admission is None:
-        return
+def _rate(admission: Admission) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what a caller is told of its rate limit (draft-ietf-httpapi-ratelimit-headers-10)."""
     window = max(1, math.ceil(admission.limit.per.total_seconds()))
     yield b"ratelimit-policy", b'"key";q=%d;w=%d' % (admission.limit.requests, window)
     yield b"ratelimit", b'"key";r=%d;t=%d' % (admission.remaining, math.ceil(admission.full_after_s))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Callable, Generator
 from datetime import timedelta
@@ -28,36 +29,40 @@ DRAIN_WITHIN_S: Final = 25
 
 
 class HastyProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which waits for the head of a request for ever; this one does not."""
+    """uvicorn's HTTP, which waits for the head of a request for ever; this one does not.
+
+    One timer for each connection looks whether a head has been on its way for too long, as one for each request
+    would cost more than the rest of this class.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Start the clock for the first request."""
         super().connection_made(transport)
-        self._hurry = self._clock()
+        self._head_by = self.loop.time() + HEAD_WITHIN.total_seconds()
+        self._look()
 
     def on_message_begin(self) -> None:
         """Start the clock anew: the keep-alive's stops with the first byte."""
         super().on_message_begin()
-        self._hurry.cancel()
-        self._hurry = self._clock()
+        self._head_by = self.loop.time() + HEAD_WITHIN.total_seconds()
 
     def on_headers_complete(self) -> None:
         """Stop the clock: from here on the application has its own."""
-        self._hurry.cancel()
+        self._head_by = math.inf
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
-        self._hurry.cancel()
+        """Look no more."""
+        self._looking.cancel()
         super().connection_lost(exc)
 
-    def _clock(self) -> asyncio.TimerHandle:
-        """Return a clock that closes the connection when it runs out."""
-        return self.loop.call_later(HEAD_WITHIN.total_seconds(), self._give_up)
-
-    def _give_up(self) -> None:
-        """Close a connection that asks for nothing."""
-        self.transport.close()
+    def _look(self) -> None:
+        """Close a connection that asks for nothing, or look again when it could have come to that."""
+        left = self._head_by - self.loop.time()
+        if left <= 0:
+            self.transport.close()
+        else:
+            self._looking = self.loop.call_later(min(left, HEAD_WITHIN.total_seconds()), self._look)
 
 
 class Server(uvicorn.Server):
