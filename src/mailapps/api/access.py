@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar import Request
+from litestar.types import Scope
 
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import header
@@ -17,7 +18,8 @@ from mailapps.api.problems import ApiCode, RefusedError
 from mailapps.api.rights import ADMINISTRATOR, ANYBODY, Caller, caller_with, need_of
 from mailcore.keys import KeyState, state_of
 
-Gate = Callable[[ASGIApp], ASGIApp]
+AnyRequest = Request[Any, Any, Any]
+Gate = Callable[[AnyRequest], Awaitable[None]]
 
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
@@ -25,37 +27,30 @@ _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 def gate_for(config: ApiConfig) -> Gate:
     """Return what stands before every route under /api, and knows who asks once it has let somebody through.
 
-    It is a middleware and no guard of the framework, which copies the route for each guard and request.
+    It is a hook before the route, neither a guard of the framework, which copies the route for each guard and
+    request, nor a middleware, around each of which it puts one more for errors.
     """
     expected = None if config.admin_key is None else config.admin_key.reveal().encode()
 
-    def gate(app: ASGIApp) -> ASGIApp:
-        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-            given = header(scope, b"authorization")
-            if expected is None and not given:
-                check_local_name(scope)
-            elif expected is None or not _matches(given, expected):
-                caller = await _caller(config, given)
-                scope["state"]["caller"] = caller
-                await _must_be_few(config, caller, scope)
-                _must_be_permitted(caller, scope)
-            else:
-                scope["state"]["caller"] = ADMINISTRATOR
-            await app(scope, receive, send)
-
-        return checked
+    async def gate(request: AnyRequest) -> None:
+        scope = request.scope
+        given = header(scope, b"authorization")
+        if expected is None and not given:
+            check_local_name(scope)
+        elif expected is None or not _matches(given, expected):
+            caller = await _caller(config, given)
+            scope["state"]["caller"] = caller
+            await _must_be_few(config, caller, scope)
+            _must_be_permitted(caller, scope)
+        else:
+            scope["state"]["caller"] = ADMINISTRATOR
 
     return gate
 
 
-def local_gate(app: ASGIApp) -> ASGIApp:
+async def local_gate(request: AnyRequest) -> None:
     """Let through whoever asks under a local name."""
-
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-        check_local_name(scope)
-        await app(scope, receive, send)
-
-    return checked
+    check_local_name(request.scope)
 
 
 def caller_of(scope: Scope) -> Caller:

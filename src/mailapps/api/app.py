@@ -22,7 +22,7 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
     api = Router(
         "/api",
         route_handlers=ROUTES,
-        middleware=[gate],
+        before_request=gate,
     )
     return Litestar(
         route_handlers=[api, metrics_router(gate), *vitals.ROUTES, *pages.ROUTES],

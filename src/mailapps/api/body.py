@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Empty
 
 from mailapps.api.config import ApiConfig
@@ -46,15 +46,16 @@ class JsonRequest(Request[Any, Any, Any]):
         Raises:
             RefusedError: It is not JSON by its head, or does not arrive.
         """
-        if self._body is not Empty:
-            return await super().body()
+        if (known := self._body) is not Empty:  # the framework asks before it asks for the value
+            return known
         _check_head(header(self.scope, b"content-type"), header(self.scope, b"content-encoding"))
         config: ApiConfig = self.app.state["config"]
         try:
-            return await within(config.body_within.total_seconds(), super().body())
-        except (TimeoutError, InternalServerException) as error:
+            self._body = body = await within(config.body_within.total_seconds(), self._whole_body())
+        except (TimeoutError, BrokenPipeError) as error:
             detail = f"the body did not arrive within {config.body_within.total_seconds():.0f} s"
             raise RefusedError(ApiCode.BODY_TIMEOUT, detail, headers={"Connection": "close"}) from error
+        return body
 
     async def json(self) -> object:
         """Return the body as the value that the route takes.
@@ -72,6 +73,29 @@ class JsonRequest(Request[Any, Any, Any]):
         if isinstance(value, Meaningful) and (found := tuple(value.problems(now))):
             raise invalid(found)
         return value
+
+    async def _whole_body(self) -> bytes:
+        """Return all parts of the body, of which most have but one; the framework's own way costs five times as much.
+
+        Raises:
+            RequestEntityTooLarge: It is larger than allowed, or says so.
+            BrokenPipeError: The caller is gone.
+        """
+        most: int = self.app.state["mailer"].limits.request_bytes
+        size, parts, more = 0, list[bytes](), True
+        if int(header(self.scope, b"content-length") or 0) > most:
+            raise RequestEntityTooLarge
+        while more:
+            event = await self.receive()
+            if event["type"] != "http.request":
+                raise BrokenPipeError
+            part = event.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise RequestEntityTooLarge
+            more = event.get("more_body", False)
+        return b"".join(parts)
 
 
 def _check_head(content_type: bytes, content_encoding: bytes) -> None:

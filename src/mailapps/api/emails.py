@@ -5,13 +5,14 @@ from __future__ import annotations
 from asyncio import timeout
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 
 from litestar import Response, get, post
-from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from mailapps.api.access import caller_of
+from mailapps.api.answers import Answer
 from mailapps.api.body import ApiRequest
 from mailapps.api.filters import Listing, from_query_string, query_for
 from mailapps.api.problems import ApiCode, RefusedError
@@ -27,14 +28,6 @@ from mailcore.message import Address, Message
 from mailcore.problems import line_problem
 
 NOTE_LENGTH: Final = 500
-
-IdempotencyKey = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        description="Your name for this submission: however often it is sent, one key makes one e-mail.",
-    ),
-]
 
 
 class Settlement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"as_": "as"}):
@@ -55,18 +48,16 @@ class Settlement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
 
 @post(["/emails", "/email"], status_code=201, opt=SEND)
-async def submit_email(
-    request: ApiRequest, data: JSONBody[Message], idempotency_key: IdempotencyKey = None
-) -> Response[EmailSummary]:
+async def submit_email(request: ApiRequest, data: JSONBody[Message]) -> Response[EmailSummary]:
     """Accept a message: once this answers 201, its e-mail is durable and will be sent."""
     mailer, caller = mailer_of(request), caller_of(request.scope)
     _must_be_allowed(caller, data.from_ or mailer.default_from)
     async with timeout(patience(request)):
-        added = await mailer.submit(data, key=idempotency_key, tenant=caller.submits_as)
+        added = await mailer.submit(data, key=_key(request), tenant=caller.submits_as)
     headers = {"Location": f"/api/emails/{added.email.id}"}
     if not added.fresh:
         headers["Idempotency-Replayed"] = "true"
-    return Response(summary(added.email), status_code=201, headers=headers)
+    return Answer(summary(added.email), 201, headers)
 
 
 @get("/emails", opt=READ)
@@ -105,6 +96,12 @@ async def resolve_email(request: ApiRequest, email_id: FromPath[str], data: JSON
     async with timeout(patience(request)):
         email = await mailer_of(request).resolve(known(email_id), data.as_, note=data.note, tenant=tenant_of(request))
     return view(email)
+
+
+def _key(request: ApiRequest) -> str | None:
+    """Return the caller's name for this submission; one that is sent empty is a wrong one, and not none."""
+    given = request.scope["headers"]
+    return next((value.decode("latin-1") for name, value in given if name == b"idempotency-key"), None)
 
 
 def _must_be_allowed(caller: Caller, sender: str | Address | None) -> None:

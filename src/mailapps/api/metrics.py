@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from litestar import Response, Router, get
-from litestar.types import Middleware
 
+from mailapps.api.access import Gate
 from mailapps.api.body import ApiRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.problems import ApiCode, RefusedError
@@ -28,6 +28,6 @@ async def show_metrics(request: ApiRequest) -> Response[bytes]:
     return Response(await config.scrape(), media_type=CONTENT_TYPE)
 
 
-def metrics_router(gate: Middleware | None) -> Router:
+def metrics_router(gate: Gate | None) -> Router:
     """Return the route, behind a gate if there is one."""
-    return Router("/", route_handlers=[show_metrics], middleware=[gate] if gate else [])
+    return Router("/", route_handlers=[show_metrics], before_request=gate)

@@ -159,13 +159,14 @@ def maybe(at: datetime | None) -> Moment | None:
 def summary(email: Email) -> EmailSummary:
     """Return an e-mail as lists show it."""
     latest = email.attempts[-1] if email.attempts else None
+    created = moment(email.created_at)
     return EmailSummary(
         id=email.id,
         status=email.status,
         reason=email.reason,
         lane=email.lane,
-        created_at=moment(email.created_at),
-        updated_at=moment(email.updated_at),
+        created_at=created,
+        updated_at=created if email.updated_at is email.created_at else moment(email.updated_at),
         settled_at=maybe(email.settled_at),
         scheduled_at=maybe(email.scheduled_at),
         expires_at=maybe(email.expires_at),
