@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 NOTICE_S: Final = 0.2
 """How long the listener outlives readiness."""
 
-GARBAGE: Final = 10_000
-"""So many more objects than were let go are made before the collector looks; Python's own is 700."""
-
 FORCED: Final = 128
 """What is added to a signal's number where it forces a process to end: its exit code."""
 
@@ -115,20 +112,8 @@ async def play(settings: Settings, role: Role, watch: Watch, tell: Tell, leash: 
         if role in {Role.UP, Role.API}:
             await _serve(parts, settings, started, tell)
         else:
-            _settle_in()
             tell(started)
             await stop.wait()
-
-
-def _settle_in() -> None:
-    """Have the collector of circular garbage leave alone what was loaded so far, and look at the rest less often.
-
-    Else it goes through every module again and again, which was a seventh of the time of a POST under load, and
-    a pause of up to 30 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
 
 
 def _processes(settings: Settings, role: Role) -> int:
@@ -153,7 +138,6 @@ async def _serve(parts: Container, settings: Settings, started: Started, tell: T
     from mailapps.api.server import serve
 
     def ready(url: str) -> None:
-        _settle_in()
         tell(Started(role=started.role, api=url, emulator=started.emulator, settings=settings))
 
     must_ask(settings)
