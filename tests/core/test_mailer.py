@@ -85,6 +85,17 @@ async def test_one_key_makes_one_email() -> None:
 
 
 @virtually
+async def test_only_what_can_be_repeated_has_a_fingerprint() -> None:
+    """Without a key there is nothing to tell a repeat from, and nothing is spent on it."""
+    made = world()
+
+    keyed, unkeyed = [await made.mailer.submit(message(), key=key) for key in ("k", None)]
+
+    assert keyed.email.fingerprint.startswith("1:")
+    assert unkeyed.email.fingerprint == ""
+
+
+@virtually
 async def test_fifty_equal_submits_at_once_make_one_email() -> None:
     """I12: all get the same id, one of them fresh."""
     made = world()

@@ -144,6 +144,21 @@ async def test_a_head_that_does_not_arrive_is_not_waited_for(served: Running, mo
     assert answers == [b"", b""]
 
 
+async def test_each_head_of_a_connection_has_its_own_time(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two requests nothing is late, and a second head that never ends is not waited for either."""
+    monkeypatch.setattr(server, "HEAD_WITHIN", timedelta(milliseconds=20))
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    for _ in range(2):
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+        assert await talk(served.port) == b""  # and by then a head would have been late
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: ")
+
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    writer.close()
+
+
 async def test_a_caller_that_leaves_in_mid_body_is_no_crash(world: World) -> None:
     """A broken connection is the network's, not ours."""
     async with running(world.app()) as here:
