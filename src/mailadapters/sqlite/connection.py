@@ -11,7 +11,7 @@ from operator import attrgetter
 import apsw
 
 from mailadapters.sqlite.coalescing import Call
-from mailadapters.sqlite.rows import run
+from mailadapters.sqlite.rows import PORTION, run
 from mailadapters.sqlite.schema import migrate
 from mailadapters.sqlite.transactions import Patience, transaction
 
@@ -36,7 +36,7 @@ class SqliteFile:
             StoreUnavailableError: Another process held a lock for too long.
         """
         _make_private(self.path)
-        db = apsw.Connection(self.path)
+        db = apsw.Connection(self.path, statementcachesize=4 * PORTION)
         self.patience.insist(lambda: run(db, "PRAGMA journal_mode = WAL"))
         run(db, "PRAGMA synchronous = FULL")
         run(db, "PRAGMA secure_delete = FAST")  # what was replaced is overwritten where that costs no write

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import apsw
@@ -13,29 +13,29 @@ from mailcore.errors import EmailNotFoundError
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
 
-_STORED: Final = """
-    SELECT group_concat(id || ' ' || doc, char(10)) FROM emails WHERE id IN (SELECT value FROM json_each(?))
-"""
-_TOMBSTONES: Final = """
-    SELECT group_concat(id || ' ' || doc, char(10)) FROM tombstones WHERE id IN (SELECT value FROM json_each(?))
+FOUND: Final = """
+    SELECT group_concat(id || ' ' || doc, char(10)) FROM (
+        SELECT id, doc FROM emails WHERE id IN (SELECT value FROM json_each(?1))
+        UNION ALL SELECT id, doc FROM tombstones WHERE id IN (SELECT value FROM json_each(?1))
+    )
 """
 _CONTENT: Final = "SELECT contents.doc FROM emails JOIN contents USING (seq) WHERE emails.id = ?"
 
 
-def stored(db: apsw.Connection, email_ids: Iterable[EmailId]) -> Iterator[tuple[EmailId, Email | Exception]]:
-    """Yield those of the e-mails that there are, or what is left of them; an error for one that cannot be read."""
-    wanted = set(email_ids)
-    for sql in (_STORED, _TOMBSTONES):
-        lines: str | None = run(db, sql, (json_text(wanted),)) if wanted else None
-        for line in lines.split("\n") if lines else ():
-            email_id, _, doc = line.partition(" ")
-            wanted.discard(email_id)
-            yield email_id, _read(doc)
+def stored(db: apsw.Connection, email_ids: Collection[EmailId]) -> dict[EmailId, Email | Exception]:
+    """Return those of the e-mails that there are, or what is left of them; an error for one that cannot be read."""
+    return read(run(db, FOUND, (json_text(email_ids),)))
+
+
+def read(found: str | None) -> dict[EmailId, Email | Exception]:
+    """Return the e-mails that FOUND found."""
+    parted = (line.partition(" ") for line in found.split("\n")) if found else ()
+    return {email_id: _read(doc) for email_id, _, doc in parted}
 
 
 def get_all(db: apsw.Connection, email_ids: Sequence[EmailId]) -> Sequence[Email | Exception]:
     """Return e-mails by their ids."""
-    there = dict(stored(db, set(email_ids)))
+    there = stored(db, set(email_ids))
     return [there.get(email_id) or EmailNotFoundError(f"no e-mail {email_id}") for email_id in email_ids]
 
 

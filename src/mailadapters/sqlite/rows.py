@@ -20,6 +20,9 @@ from mailcore.lifecycle import Email
 
 T = TypeVar("T")
 
+PORTION: Final = 32
+"""So many rows go through one statement at most."""
+
 Binding = str | bytes | int | None
 
 COLUMNS: Final = (
@@ -93,12 +96,9 @@ def run(db: apsw.Connection, sql: str, bindings: Sequence[Binding] = ()) -> Any:
 
 
 def portions(many: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield all in portions whose sizes are powers of two, so that few different statements are prepared."""
-    start = 0
-    while start < len(many):
-        size = 1 << ((len(many) - start).bit_length() - 1)
-        yield many[start : start + size]
-        start += size
+    """Yield all in portions of at most PORTION, for each of whose sizes one statement is prepared."""
+    for start in range(0, len(many), PORTION):
+        yield many[start : start + PORTION]
 
 
 def flat(rows: Iterable[Sequence[Any]]) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import apsw
 import msgspec
 
-from mailadapters.sqlite.reading import stored
+from mailadapters.sqlite.reading import FOUND, read
 from mailadapters.sqlite.rows import COLUMNS, Row, flat, json_text, portions, run, values
 from mailcore.errors import EmailNotFoundError, StaleEmailError
 from mailcore.lifecycle import Email, EmailId
@@ -18,7 +18,7 @@ from mailcore.ports import Added
 
 _INSERT: Final = f"INSERT INTO emails (seq, {', '.join(COLUMNS)}) "
 _INSERT_CONTENT: Final = "INSERT INTO contents (seq, doc) "
-_LATEST: Final = "SELECT ifnull(max(seq), 0) FROM emails"
+_BEFORE: Final = f"SELECT (SELECT ifnull(max(seq), 0) FROM emails), ({FOUND})"  # noqa: S608 - constants
 _VERSIONS: Final = """
     SELECT json_group_object(id, json_array(seq, version)) FROM emails WHERE id IN (SELECT value FROM json_each(?))
 """
@@ -49,8 +49,8 @@ class Next(NamedTuple):
 
 def add_all(db: apsw.Connection, additions: Sequence[New]) -> Sequence[Added | Exception]:
     """Add e-mails; the first of those that share an id is the one."""
-    ids = {new.email.id for new in additions}
-    there: dict[EmailId, Email | Exception] = dict(stored(db, ids))
+    latest, found = run(db, _BEFORE, (json_text([new.email.id for new in additions]),))
+    there = read(found)
     fresh: list[New] = []
     answers: list[Added | Exception] = []
     for new in additions:
@@ -58,13 +58,12 @@ def add_all(db: apsw.Connection, additions: Sequence[New]) -> Sequence[Added | E
         if holder is new.email:
             fresh.append(new)
         answers.append(holder if isinstance(holder, Exception) else Added(holder, holder is new.email))
-    _insert(db, fresh)
+    _insert(db, list(enumerate(fresh, start=latest + 1)))
     return answers
 
 
-def _insert(db: apsw.Connection, additions: Sequence[New]) -> None:
-    """Insert e-mails and their contents, numbered in the order given."""
-    numbered = list(enumerate(additions, start=run(db, _LATEST) + 1)) if additions else []
+def _insert(db: apsw.Connection, numbered: Sequence[tuple[int, New]]) -> None:
+    """Insert e-mails and their contents under their numbers."""
     for some in portions(numbered):
         rows = flat((seq, *new.row) for seq, new in some)
         run(db, _INSERT + values(len(some), len(COLUMNS) + 1), rows)
