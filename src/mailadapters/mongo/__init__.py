@@ -66,7 +66,8 @@ def _client(url: str, options: Mapping[str, Any]) -> Client:
             warnings.simplefilter("error", UserWarning)  # options that the driver does not know
             return AsyncMongoClient(url, tz_aware=True, **options)
     except UserWarning as error:
-        raise SettingsError(f"store: the driver refuses an option in the URL: {error}") from error
+        named = ", ".join(name for name, _ in parse_qsl(urlsplit(url).query))  # the driver does not always say which
+        raise SettingsError(f"store: the driver refuses an option in the URL, of {named}: {error}") from error
     except (PyMongoError, BSONError, ValueError, TypeError) as error:  # its text may hold a part of the password
         raise SettingsError(
             "store: the driver refuses the URL: write mongodb://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE, "
