@@ -128,9 +128,12 @@ def test_what_is_one_address_is_taken_in_its_normal_form(text: str, address: Add
 @pytest.mark.parametrize(("text", "code"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_surely_one_address_is_refused(text: str, code: ProblemCode) -> None:
     """Whatever two readers could read as two different addresses is refused, with its reason."""
-    found = code_of(text)
+    found = parse(text, "/cc/3")
 
-    assert found == code
+    assert isinstance(found, Problem)
+    assert (found.pointer, found.code) == ("/cc/3", code)
+    assert found.detail[0].islower() or found.detail[0] == '"'
+    assert found.detail != found.detail.upper()
 
 
 SIXTY_THREE = "a" * 63
@@ -176,6 +179,30 @@ def test_a_wrong_member_of_an_address_is_pointed_to_by_its_name() -> None:
 def test_a_name_loses_the_space_around_it() -> None:
     """A name is compared and shown without the space that stands before an angle bracket."""
     assert parse(Address("a@b.test", " Ann  "), "/to") == Address("a@b.test", "Ann")
+
+
+def test_a_name_loses_no_other_space_and_no_letter() -> None:
+    """What a name begins and ends with is its author's: a no-break space, or a capital."""
+    assert parse("\u00a0XX Ann X <a@b.test>", "/to") == Address("a@b.test", "\u00a0XX Ann X")
+    assert parse(Address("a@b.test", "X\u00a0"), "/to") == Address("a@b.test", "X\u00a0")
+
+
+def test_the_name_of_a_written_address_has_no_place_of_its_own() -> None:
+    """In text there is one place to be wrong in."""
+    found = parse(f"{'n' * (LIMITS.name_length + 1)} <a@b.test>", "/to/0")
+
+    assert isinstance(found, Problem)
+    assert found.pointer == "/to/0"
+
+
+def test_an_address_of_255_octets_on_the_wire_is_too_long() -> None:
+    """The longer spelling of a domain counts, which is the one with A-labels."""
+    domain = f"{'é' * 50}.{'a' * 63}.{'b' * 63}.com"
+    room = 254 - len(wire(Address(f"a@{domain}"))) + 1
+
+    assert room < 64
+    assert code_of(f"{'l' * room}@{domain}") is None
+    assert code_of(f"{'l' * (room + 1)}@{domain}") is not None
 
 
 def test_an_address_given_as_a_value_holds_no_name_in_its_email() -> None:

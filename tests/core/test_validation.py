@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mailcore import problems
 from mailcore.errors import InvalidMessageError, Problem
-from mailcore.message import Address, Attachment, Lane, Message
+from mailcore.message import LIMITS, Address, Attachment, Lane, Message
 from mailcore.problems import ProblemCode
 from mailcore.validation import checked
 
@@ -302,9 +302,11 @@ def test_one_mailbox_gets_a_message_once() -> None:
 
 def test_an_empty_body_is_none() -> None:
     """SendGrid refuses an empty part, so there is none."""
-    message = checked(replace(GOOD, text="", html="<p>"), now=NOW)
+    html = checked(replace(GOOD, text="", html="<p>"), now=NOW)
+    text = checked(replace(GOOD, text="t", html=""), now=NOW)
 
-    assert (message.text, message.html) == (None, "<p>")
+    assert (html.text, html.html) == (None, "<p>")
+    assert (text.text, text.html) == ("t", None)
 
 
 def test_a_body_keeps_its_line_breaks_and_tabs() -> None:
@@ -321,6 +323,80 @@ def test_times_are_in_utc_and_whole_milliseconds() -> None:
     assert message.scheduled_at == datetime(2026, 2, 1, 10, 0, 0, 1000, tzinfo=UTC)
     assert message.expires_at == datetime(2026, 2, 1, 10, 0, 1, 0, tzinfo=UTC)
     assert message.scheduled_at.tzinfo is UTC
+
+
+def test_an_expiry_is_compared_as_it_is_kept() -> None:
+    """Cut to whole milliseconds it must still be to come, and after the time to send, which is rounded up."""
+    micro, milli = timedelta(microseconds=1), timedelta(milliseconds=1)
+    late, hour = "/expires_at", timedelta(hours=1)
+
+    assert found(replace(GOOD, expires_at=NOW + micro)) == [(late, ProblemCode.OUT_OF_RANGE)]
+    assert found(replace(GOOD, expires_at=NOW + milli)) == []
+    assert found(replace(GOOD, scheduled_at=NOW + hour + micro, expires_at=NOW + hour + milli)) == [
+        (late, ProblemCode.OUT_OF_RANGE)
+    ]
+    assert found(replace(GOOD, scheduled_at=NOW + hour, expires_at=NOW + hour + milli)) == []
+
+
+def test_a_time_of_many_milliseconds_is_cut_by_its_microseconds_alone() -> None:
+    """Nothing else is lost on the way to whole milliseconds."""
+    at = NOW + timedelta(hours=1, microseconds=999_999)
+
+    assert checked(replace(GOOD, expires_at=at), now=NOW).expires_at == NOW + timedelta(hours=1, milliseconds=999)
+
+
+def test_a_header_loses_no_other_space_and_no_letter() -> None:
+    """Only the blanks around a value are nobody's."""
+    value = "\u00a0XaX\u00a0"
+
+    assert checked(replace(GOOD, headers={"X-A": f" {value} "}), now=NOW).headers == {"X-A": value}
+
+
+def test_every_address_is_held_to_the_limits_given() -> None:
+    """A tighter table of limits holds in each field that has names."""
+    named = Address("a@b.test", "Ann")
+    message = replace(GOOD, from_=named, to=named, cc=[named], reply_to=named)
+    with pytest.raises(InvalidMessageError) as told:
+        checked(message, now=NOW, limits=replace(LIMITS, name_length=2))
+
+    assert [one.pointer for one in told.value.problems] == [
+        "/from/name",
+        "/to/name",
+        "/cc/0/name",
+        "/reply_to/name",
+    ]
+
+
+def test_what_is_misshapen_is_judged_by_the_same_defaults_and_limits() -> None:
+    """A wrong type in one field changes nothing for the others."""
+    tight = replace(LIMITS, subject_length=2)
+    strange: Any = replace(GOOD, from_=None, subject="too long", tags="receipt", expires_at=NOW)
+    with pytest.raises(InvalidMessageError) as told:
+        checked(strange, now=NOW, default_from=Address("shop@a.test"), limits=tight)
+
+    assert [one.pointer for one in told.value.problems] == ["/subject", "/tags", "/expires_at"]
+
+
+DETAILS = {
+    "a from is required: no default_from is configured": {"from_": None},
+    "one of to, cc and bcc must name a recipient": {"to": []},
+    "a time needs its offset from UTC, such as Z or +01:00": {"expires_at": datetime(2027, 1, 1)},  # noqa: DTZ001
+    "must be in the future": {"expires_at": NOW},
+    "must be after scheduled_at": {"scheduled_at": NOW + timedelta(hours=2), "expires_at": NOW + timedelta(hours=1)},
+    "an address is required": {"to": ""},
+    "the domain must have a dot": {"to": "ann@test"},
+    "before the at sign stands a special character": {"to": "a\uff20b@example.com"},
+    "the domain mixes letters that look alike": {"to": "ann@p\u0430ypal.example"},
+}
+
+
+@pytest.mark.parametrize(("detail", "change"), DETAILS.items(), ids=DETAILS)
+def test_a_detail_says_what_to_do(detail: str, change: dict[str, Any]) -> None:
+    """The words that a caller reads are kept: they are shown to people."""
+    with pytest.raises(InvalidMessageError) as told:
+        checked(replace(GOOD, **change), now=NOW)
+
+    assert [one.detail for one in told.value.problems] == [detail]
 
 
 def test_a_schedule_in_the_past_means_now() -> None:
