@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from inspect import getmembers, isfunction, signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,11 +16,20 @@ from msgspec.structs import replace
 from tests.apps.api.world import World, message
 
 from mailadapters.mongo import open_store as open_mongo
+from mailadapters.mongo.store import MongoStore
 from mailadapters.sqlite import open_store as open_sqlite
+from mailadapters.sqlite.store import SqliteStore
 from mailcore.errors import EmailNotFoundError
+from mailcore.keyring import KeepsKeys
+from mailcore.keys import ApiKey
+from mailcore.leadership import KeepsLease, Lease
 from mailcore.lifecycle import Status
 from mailcore.message import Lane
-from mailcore.ports import Due, Query
+from mailcore.ports import Added, Due, EmailStore, Query
+from mailcore.retention import KeepsFor, Kept
+from mailcore.standing import Mode
+from mailcore.switchboard import KeepsSwitches
+from mailcore.switches import Switch
 from mailcore.testing.contracts.examples import MESSAGE, NOW, attempt, queued
 
 OPERATORS: list[Mapping[str, object]] = [
@@ -121,30 +132,125 @@ EMAIL = replace(
 )
 
 
-@pytest.mark.parametrize("text", TEXTS)
-async def test_every_method_of_a_store_takes_a_value_as_a_value(store: Any, text: str) -> None:  # noqa: ANN401
-    """Handed an operator, each looks for that very text; nothing is found by it, changed by it, or lost."""
+def named(text: str) -> str:
+    """Return a text as a provider may be called, whose name is the operator's own word."""
+    return text.replace("\0", "")
+
+
+async def found_by_lists(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return what lists and counts find by a text in each of their filters."""
     asked = [
         *(Query(**{name: text}) for name in ("tenant", "to", "tag", "provider")),
         *(Query(metadata=pair) for pair in ({"a": text}, {text: "b"}, {text: text})),
     ]
-    due = Due(lane=Lane.BULK, limit=10, hide_for=timedelta(0), closed=frozenset({text}))
+    pages = [await store.list(query, after=None, limit=10) for query in asked]
+    counts = [await store.count(query) for query in asked]
+    return [email for page in pages for email in page.emails] + [one for one in counts if one]
 
-    for query in asked:
-        assert (await store.list(query, after=None, limit=10)).emails == ()
-        assert await store.count(query) == 0
-    for method in (store.get, store.content):
-        with pytest.raises(EmailNotFoundError):
-            await method(text)
-    await store.take_due(NOW, due)
+
+async def found_by_ids(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return what an id finds, gives up or changes."""
+    stray = replace(EMAIL, id=text, version=2)
+    calls = (
+        lambda: store.get(text),
+        lambda: store.content(text),
+        lambda: store.save(stray),
+        lambda: store.entomb(stray),
+    )
+    return [call for call in calls if not await refused(call)]
+
+
+async def refused(call: Callable[[], Awaitable[object]]) -> bool:
+    """Whether a call is told that no e-mail has its id."""
+    try:
+        await call()
+    except EmailNotFoundError:
+        return True
+    return False
+
+
+async def found_by_taking(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return what the sweep takes of another lane while a provider of this name is closed."""
+    return list(
+        await store.take_due(NOW, Due(lane=Lane.BULK, limit=10, hide_for=timedelta(0), closed=frozenset({text})))
+    )
+
+
+async def found_by_letting_go(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return what retention finds or drops; a hostile cursor is refused."""
+    late, found = NOW + timedelta(days=9), list[object]()
     await store.erase_content([text])
-    name = text.replace("\0", "")  # a provider's name is the operator's own word
-    await store.health.update(name, lambda health: replace(health, not_before=NOW))
-    assert await store.load_lease(text) is None
+    with suppress(ValueError):
+        found += (await store.find_aged(Kept.CONTENT, late, after=text, limit=10)).emails
+    return found + [one for one in [await store.drop_tombstones(late, limit=10)] if one]
 
-    assert set(await store.health.load()) == {name}
+
+async def found_by_leases(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return the lease that a text finds, and those that one put under it is not."""
+    before = await store.load_lease(text)
+    lease = Lease(name=text, holder=text, until=NOW, term=1)
+    other = replace(lease, holder="another", term=2)
+    put = [await store.swap_lease(None, lease), not await store.swap_lease(other, other)]
+    return [one for one in (before, *(not done for done in put), lease != await store.load_lease(text)) if one]
+
+
+async def found_by_switches(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return the switches that are not exactly the one that was put under a text."""
+    switch = Switch(mode=Mode.STOPPED, since=NOW, reason=text, by=text)
+    await store.save_switch(named(text), switch)
+    return [one for one in (await store.load_switches()).items() if one != (named(text), switch)]
+
+
+async def found_by_keys(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return the keys that are not exactly the one that was put under a text, and a pepper that is not the first."""
+    key = ApiKey(id=text, digest=text, tenant=text, scopes=(), name=text, senders=(text,), created_at=NOW)
+    await store.save_key(key)
+    changed = await store.save_key(replace(key, id="key_a", version=2))
+    peppers = [await store.keep_pepper(text), await store.keep_pepper("another")]
+    odd = [one for one in (await store.load_keys()).items() if one != (text, key)]
+    return [*odd, *(one for one in peppers if one != text), *([changed] if changed else [])]
+
+
+async def found_by_adding(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return what an e-mail that holds a text in every field of ours is answered with, unless it is that e-mail."""
+    email = replace(EMAIL, id="em_c", tenant=text, saved_by=text, fingerprint=text)  # an id is our own word
+    added = [await store.add(email, MESSAGE), await store.add(email, MESSAGE)]
+    return [one for one, fresh in zip(added, (True, False), strict=True) if one != Added(email, fresh=fresh)]
+
+
+WALK: Mapping[Callable[[Any, str], Awaitable[list[object]]], frozenset[str]] = {
+    found_by_lists: frozenset({"list", "count"}),
+    found_by_ids: frozenset({"get", "content", "save", "entomb"}),
+    found_by_taking: frozenset({"take_due"}),
+    found_by_letting_go: frozenset({"erase_content", "find_aged", "drop_tombstones"}),
+    found_by_leases: frozenset({"load_lease", "swap_lease"}),
+    found_by_switches: frozenset({"save_switch"}),
+    found_by_keys: frozenset({"save_key", "keep_pepper"}),
+    found_by_adding: frozenset({"add"}),
+}
+"""What hands a text to the methods of a store, and returns what was found or changed by it and should not have been."""
+
+
+@pytest.mark.parametrize("text", TEXTS)
+async def test_every_method_of_a_store_takes_a_value_as_a_value(store: Any, text: str) -> None:  # noqa: ANN401
+    """Handed an operator, each looks for that very text; nothing is found by it, changed by it, or lost."""
+    found = {step.__name__: await step(store, text) for step in WALK}
+    await store.health.update(named(text), lambda health: replace(health, not_before=NOW))
+
+    assert {step: one for step, one in found.items() if one} == {}
+    assert set(await store.health.load()) == {named(text)}
     assert await store.get("em_a") == EMAIL
     assert await store.content("em_a") == MESSAGE
+
+
+@pytest.mark.parametrize("kind", [SqliteStore, MongoStore, EmailStore, KeepsFor, KeepsKeys, KeepsLease, KeepsSwitches])
+def test_every_method_that_takes_a_value_is_walked(kind: type) -> None:
+    """A method that is added to a store or to what is asked of one is walked, or this fails."""
+    methods = {name: one for name, one in getmembers(kind, isfunction) if not name.startswith("_")}
+    taking = {name for name, one in methods.items() if len(signature(one).parameters) > 1}
+
+    assert sorted(taking - frozenset().union(*WALK.values())) == []
+    assert taking
 
 
 @pytest.mark.parametrize("text", TEXTS)
