@@ -38,6 +38,8 @@ _MEDIA_TYPE_LENGTH = 127
 # What every provider takes and a form field's file name can carry (Mailgun names inline parts by it).
 _CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+=-]{0,77}")
 _PATH = re.compile(r"[/\\]|^[A-Za-z]:|%(?:2[eEfF]|5[cC]|00)")
+# A form writes a quote and a line break so (HTML, "multipart/form-data encoding algorithm"), and a reader undoes it.
+_ESCAPE = re.compile(r"%(?:22|0[aAdD])")
 # Windows opens a device whatever the extension.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 
@@ -125,6 +127,8 @@ def _filename_problem(filename: str, pointer: str, limits: Limits) -> Problem | 
     plain = unicodedata.normalize("NFKC", filename)
     if _PATH.search(plain):
         return problem(pointer, ProblemCode.INVALID_FILENAME, "must be a name without a path")
+    if _ESCAPE.search(plain):
+        return problem(pointer, ProblemCode.INVALID_FILENAME, "must not hold %22, %0A or %0D, which are read as others")
     if plain[0] in ". " or plain[-1] in ". ":
         return problem(pointer, ProblemCode.INVALID_FILENAME, "must not begin or end with a dot or a space")
     if _DEVICE.fullmatch(plain):

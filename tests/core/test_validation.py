@@ -226,6 +226,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_fields() -> None:
 TRAVERSALS = [
     *("../passwd", "..\\passwd", "a/b", "a\\b", "/etc/passwd", "C:\\a", "C:a", "\\\\host\\share", "//host/share"),
     *("%2e%2e%2fpasswd", "a%2Fb", "a%5cb", "a%00.pdf", "..", ".", ".htaccess", "\uff0e\uff0e\uff0fpasswd", "a\uff0fb"),
+    *("a%22.pdf", "%0D", "a%0ab", "a%0Ab", "a%0db"),
     *("con", "CON.txt", "nul", "aux.c", "prn", "Com1", "lpt9.log", "com¹", "a.", "a ", " a"),
 ]
 
@@ -236,7 +237,9 @@ def test_a_file_name_that_leads_elsewhere_is_refused(filename: str) -> None:
     assert found(replace(GOOD, **file(filename=filename))) == [(FILENAME, ProblemCode.INVALID_FILENAME)]
 
 
-@pytest.mark.parametrize("filename", ["a.pdf", "Rechnung März.pdf", "日本.txt", "console.txt", "a%20b.txt", "50%.txt"])
+@pytest.mark.parametrize(
+    "filename", ["a.pdf", "Rechnung März.pdf", "日本.txt", "console.txt", "a%20b.txt", "50%.txt", 'a"b.txt']
+)
 def test_a_plain_file_name_is_taken_as_it_is(filename: str) -> None:
     """Nothing is mended behind the author's back, and nothing plain is refused."""
     message = checked(replace(GOOD, **file(filename=filename)), now=NOW)
