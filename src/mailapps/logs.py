@@ -29,6 +29,9 @@ LEVELS: Final[Mapping[str, int]] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+_USUAL: Final = frozenset({Happening.SUBMITTED, Happening.ATTEMPTED, Happening.CHANGED, Happening.SWEPT})
+"""What happens to every e-mail that goes well; told at `info` and below."""
+
 _MILLISECONDS: Final = 1000
 _QUIET: Final = ("uvicorn.access", "httpx", "httpcore", "aiohttp.access")
 
@@ -98,25 +101,32 @@ def _where(
 def watching(log: FilteringBoundLogger) -> Watch:
     """Return a watcher that logs what happens."""
     log = log.bind()  # once: the lazy logger would be set up anew for every event
+    unsaid = frozenset[Happening]() if log.is_enabled_for(logging.INFO) else _USUAL
 
     def watch(event: Event) -> None:
-        match event.what:
-            case Happening.ATTEMPTED:
-                log.info("attempted", email_id=event.email_id, **_attempt(event.attempt), **_state(event.email))
-            case Happening.SUBMITTED:
-                log.info("submitted", email_id=event.email_id, **_state(event.email))
-            case Happening.CHANGED if event.email and event.email.settled:
-                log.info("settled", email_id=event.email_id, **_state(event.email))
-            case Happening.CHANGED | Happening.SETTLED_LATE | Happening.STALE_SAVE:
-                log.debug(str(event.what), email_id=event.email_id, **_state(event.email))
-            case Happening.SWEPT:
-                log.debug("swept", email_id=event.email_id, note=event.note)
-            case Happening.UNEXPECTED:
-                log.error("unexpected", email_id=event.email_id, note=event.note)
-            case _:
-                log.warning(str(event.what), email_id=event.email_id, note=event.note)
+        if event.what not in unsaid:
+            _tell(log, event)
 
     return watch
+
+
+def _tell(log: FilteringBoundLogger, event: Event) -> None:
+    """Log an event."""
+    match event.what:
+        case Happening.ATTEMPTED:
+            log.info("attempted", email_id=event.email_id, **_attempt(event.attempt), **_state(event.email))
+        case Happening.SUBMITTED:
+            log.info("submitted", email_id=event.email_id, **_state(event.email))
+        case Happening.CHANGED if event.email and event.email.settled:
+            log.info("settled", email_id=event.email_id, **_state(event.email))
+        case Happening.CHANGED | Happening.SETTLED_LATE | Happening.STALE_SAVE:
+            log.debug(str(event.what), email_id=event.email_id, **_state(event.email))
+        case Happening.SWEPT:
+            log.debug("swept", email_id=event.email_id, note=event.note)
+        case Happening.UNEXPECTED:
+            log.error("unexpected", email_id=event.email_id, note=event.note)
+        case _:
+            log.warning(str(event.what), email_id=event.email_id, note=event.note)
 
 
 def _state(email: Email | None) -> dict[str, object]:

@@ -15,6 +15,7 @@ def new_email(message: Message, email_id: EmailId, tenant: str, fingerprint: str
 
     A queued one is due only after the wake-up's grace: by then its wake-up has come, or was lost.
     """
+    who = envelope(message)
     scheduled = message.scheduled_at is not None and message.scheduled_at > now
     start = message.scheduled_at if scheduled and message.scheduled_at else now
     status = Status.SCHEDULED if scheduled else Status.QUEUED
@@ -36,8 +37,8 @@ def new_email(message: Message, email_id: EmailId, tenant: str, fingerprint: str
         expires_at=message.expires_at,
         due_at=start if scheduled else now + rules.wakeup_grace,
         on_unknown=message.on_unknown,
-        needs=needs(message),
-        recipients=tuple(address.email for address in envelope(message).recipients),
+        needs=needs(message, who),
+        recipients=tuple(address.email for address in who.recipients),
         tags=tuple(message.tags),
         metadata=dict(message.metadata),
         history=(Entry(at=now, status=status, reason=Reason.ACCEPTED),),

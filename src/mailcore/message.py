@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, cast
 
 from msgspec import Struct, field
 
@@ -151,11 +151,10 @@ def _parsed(addresses: Addresses | None) -> tuple[Address, ...]:
     if addresses == ():
         return ()  # as most fields of most messages are
     many = (addresses,) if isinstance(addresses, str | Address) else tuple(addresses or ())
-    parsed = tuple(one for one in many if isinstance(one, Address))
-    if len(parsed) != len(many) or addresses is None:
+    if addresses is None or any(one.__class__ is not Address for one in many):
         message = "the message was not checked: call mailcore.validation.checked first"
         raise TypeError(message)
-    return parsed
+    return cast("tuple[Address, ...]", many)
 
 
 class Limits(Struct, frozen=True, kw_only=True):

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mailcore.message import Attachment, Envelope, Message, envelope
+from mailcore.message import Attachment, Envelope, Message
 from mailcore.provider import Feature, Needs
 
 
-def needs(message: Message) -> Needs:
-    """Return what a checked message needs of a provider.
-
-    Raises:
-        TypeError: The message was not checked.
-    """
-    who = envelope(message)
+def needs(message: Message, who: Envelope) -> Needs:
+    """Return what a checked message to these people needs of a provider."""
     bodies = _octets(message.text or "", message.html or "")
     return Needs(
         bytes=bodies + sum(len(attachment.content) for attachment in message.attachments),

@@ -116,7 +116,9 @@ def test_everybody_written_is_a_recipient_once(message: Message) -> None:
 
 def test_needs_of_the_plainest_message() -> None:
     """One text to one person needs nothing that a provider could lack."""
-    found = needs(checked(Message(from_="S <s@A.test>", to="a@b.test", subject="s", html="é", text="x"), now=NOW))
+    plain = checked(Message(from_="S <s@A.test>", to="a@b.test", subject="s", html="é", text="x"), now=NOW)
+
+    found = needs(plain, envelope(plain))
 
     assert (found.bytes, found.recipients, found.sender_domain) == (3, 1, "a.test")
     assert (found.features, found.headers, found.metadata_bytes) == (frozenset(), frozenset(), 0)
@@ -139,7 +141,7 @@ def test_needs_of_a_message_with_everything() -> None:
         metadata={"é": "12"},
     )
 
-    found = needs(message)
+    found = needs(message, envelope(message))
 
     assert found.features == frozenset(Feature)
     assert (found.bytes, found.recipients, found.metadata_bytes) == (10, 2, 4)
@@ -170,4 +172,4 @@ def test_each_need_comes_alone() -> None:
         frozenset({Feature.TEXT_ONLY}): replace(plain, text="t", html=None),
     }
 
-    assert {needs(message).features: message for message in cases.values()} == cases
+    assert {needs(message, envelope(message)).features: message for message in cases.values()} == cases
