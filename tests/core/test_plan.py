@@ -125,7 +125,7 @@ def test_the_third_crash_ends_it() -> None:
     given_up = plan(one, now=NOW + MINUTE)
 
     assert isinstance(given_up, GiveUp)
-    assert given_up.reason is Reason.CRASH_LOOP
+    assert (given_up.reason, given_up.note) == (Reason.CRASH_LOOP, "3 workers died while sending it")
     assert isinstance(plan(replace(one, crashes=1), now=NOW + MINUTE), Begin)
 
 
@@ -211,6 +211,7 @@ def test_the_record_of_an_attempt_is_the_plan() -> None:
 
     assert (made.n, made.provider, made.key, made.round) == (2, "p1", "em_1.1", 3)
     assert (made.generation, made.probe, made.deduped, made.open) == (7, True, False, True)
+    assert attempt_of(one, replace(began(plan(pinned(), *DEDUPES)), deduped=True), NOW).deduped
 
 
 def test_a_clean_failure_fails_over_at_once() -> None:
@@ -264,8 +265,7 @@ def test_a_sender_that_everybody_refuses_is_rejected() -> None:
     """With no provider left that knows the sender it is a dead letter."""
     made = plan(email(Status.SENDING, refused_by=("p1", "p2")))
 
-    assert isinstance(made, GiveUp)
-    assert made.reason is Reason.REJECTED
+    assert made == GiveUp(Reason.REJECTED, "no provider that could carry it knows its sender")
 
 
 def test_a_provider_that_cannot_carry_it_does_not_count() -> None:

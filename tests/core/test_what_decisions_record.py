@@ -77,6 +77,14 @@ def test_an_outcome_is_recorded_as_it_was_told(outcome: Outcome) -> None:
     assert (last.latency, last.finished_at, after.updated_at) == (3 * SECOND, LATER, LATER)
 
 
+def test_what_was_sent_is_entered_with_who_took_it() -> None:
+    """The last line says that it was accepted, and by which provider."""
+    after = record_outcome(sending(), Accepted(), RULES, LATER, SECOND).email
+
+    assert after.history[-1] == Entry(at=LATER, status=Status.SENT, reason=Reason.ACCEPTED, note="p1")
+    assert after.reason is Reason.ACCEPTED
+
+
 def test_a_rejection_is_entered_in_the_providers_words() -> None:
     """Why it failed is in its history too."""
     after = record_outcome(sending(), REJECTED, RULES, LATER, SECOND).email
@@ -88,13 +96,17 @@ UNSURE = [
     (sending(cancel_requested=True), Entry(at=LATER, status=Status.CANCELLED, reason=Reason.WITHDRAWN)),
     (sending(on_unknown=OnUnknown.HOLD), Entry(at=LATER, status=Status.HELD, reason=Reason.UNKNOWN_OUTCOME)),
     (
+        sending(give_up_at=LATER + RULES.unknown_grace),
+        Entry(at=LATER, status=Status.FAILED, reason=Reason.GAVE_UP, note="its last outcome is unknown"),
+    ),
+    (
         sending(give_up_at=LATER),
         Entry(at=LATER, status=Status.FAILED, reason=Reason.GAVE_UP, note="its last outcome is unknown"),
     ),
 ]
 
 
-@pytest.mark.parametrize(("before", "entry"), UNSURE, ids=["cancelled", "held", "too old"])
+@pytest.mark.parametrize(("before", "entry"), UNSURE, ids=["cancelled", "held", "too old by then", "too old"])
 def test_what_a_doubt_leads_to_is_entered(before: Email, entry: Entry) -> None:
     """An unknown outcome ends in its status at its moment, with a reason."""
     after = record_outcome(before, UNKNOWN, RULES, LATER, SECOND).email
