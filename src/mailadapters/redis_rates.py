@@ -1,12 +1,12 @@
-"""How often each API key has asked, counted by all processes together in Redis, by its clock.
+"""How often each API key has asked, and how many e-mails each mailbox was sent, by all processes together.
 
-A bucket is one number under one key, changed by one script. Without Redis each process goes on by itself from where all
-of them were: nobody waits long, and the gate is never open.
+They count in Redis, by its clock. A bucket is one number under one key; one script changes several, all or none.
+Without Redis each process goes on by itself from where all of them were: nobody waits long, and the gate is never open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import redis.asyncio
 
 from mailadapters.reach import Reach, UnreachableError
 from mailcore.metering import LocalRates
-from mailcore.rates import Admission, RateLimit, told
+from mailcore.rates import Admission, Bucket, RateLimit, full_at, told
 
 WITHIN_S: Final = 0.1
 """How long a request may wait for its turn to be counted; the API has more to do than that."""
@@ -22,13 +22,22 @@ WITHIN_S: Final = 0.1
 COUNT: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local before = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
-local after = before + ARGV[1]
-if after - now > tonumber(ARGV[2]) then return {0, before - now} end
-redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000))
-return {1, after - now}
+local after, answer = {}, {1}
+for i, key in ipairs(KEYS) do
+  local before = math.max(tonumber(redis.call('GET', key) or 0), now)
+  after[i] = before + ARGV[2 * i - 1]
+  answer[i + 1] = before - now
+  if after[i] - now > tonumber(ARGV[2 * i]) then answer[1] = 0 end
+end
+if answer[1] == 0 then return answer end
+for i, key in ipairs(KEYS) do
+  redis.call('SET', key, string.format('%.0f', after[i]), 'PX', math.ceil((after[i] - now) / 1000))
+  answer[i + 1] = after[i] - now
+end
+return answer
 """
-"""`mailcore.rates.full_at` in Lua: whether one more request is let in, and in how many microseconds all are again.
+"""`mailcore.rates.full_at` in Lua: whether one more is let into every bucket, and in how many
+microseconds each is full.
 
 A key is gone once its bucket is full, which is what a key that is not there says.
 """
@@ -49,15 +58,26 @@ class RedisRates:
         self._local = local
 
     async def admit(self, name: str, limit: RateLimit) -> Admission:
-        try:
-            allowed, full_in_us = await self._reach.ask(partial(self._counted, name, limit), self.within_s)
-        except UnreachableError:
-            return await self._local.admit(name, limit)
-        self._local.note(name, full_in_us)
-        return told(limit, full_in_us, allowed=bool(allowed))
+        return (await self.admit_together([Bucket(name, limit)]))[0]
 
-    async def _counted(self, name: str, limit: RateLimit) -> tuple[int, int]:
-        """Have Redis count a request."""
-        cost, most = limit.spacing_us, limit.spacing_us * limit.requests
-        counting: Awaitable[tuple[int, int]] = self._count(keys=[self._prefix + name], args=[cost, most])
+    async def admit_together(self, buckets: Sequence[Bucket]) -> Sequence[Admission]:
+        try:
+            allowed, *full_in_us = await self._reach.ask(partial(self._counted, buckets), self.within_s)
+        except UnreachableError:
+            return await self._local.admit_together(buckets)
+        stands = list(zip(buckets, full_in_us, strict=True))
+        for one, left in stands:
+            self._local.note(one.name, left)
+        return [told(one.limit, left, allowed=bool(allowed) or _has_room(one, left)) for one, left in stands]
+
+    async def _counted(self, buckets: Sequence[Bucket]) -> Sequence[int]:
+        """Have Redis count one in each bucket."""
+        spacings = [(one.limit.spacing_us, one.limit.spacing_us * one.limit.requests) for one in buckets]
+        args = [number for pair in spacings for number in pair]
+        counting: Awaitable[Sequence[int]] = self._count(keys=[self._prefix + one.name for one in buckets], args=args)
         return await counting
+
+
+def _has_room(bucket: Bucket, full_in_us: int) -> bool:
+    """Whether a bucket would let one more in."""
+    return full_at(full_in_us, bucket.limit, 0) is not None

@@ -22,11 +22,13 @@ class Guard(Struct, frozen=True, kw_only=True):
         keyring: The keys that the store keeps; None if there can be none.
         rates: Counts what each key asks.
         rate_limit: How often a key may ask that says nothing else; None for as often as it likes.
+        recipient_limit: How many e-mails a mailbox is sent; None for any number.
     """
 
     keyring: Keyring | None
     rates: Rates
     rate_limit: RateLimit | None
+    recipient_limit: RateLimit | None
 
 
 def must_ask(settings: Settings) -> None:
@@ -45,12 +47,13 @@ def must_ask(settings: Settings) -> None:
 
 def guard_of(settings: Settings, ports: Ports) -> Guard:
     """Return what guards the API of a process."""
-    limit = settings.rate_limit
+    limit, recipient = settings.rate_limit, settings.recipient_limit
     shared = ports.queue.rates if isinstance(ports.queue, SharesRates) else LocalRates(ports.clock.monotonic)
     return Guard(
         keyring=_keyring(settings, ports),
         rates=shared,
         rate_limit=None if limit.requests is None else RateLimit(requests=limit.requests, per=limit.per),
+        recipient_limit=None if recipient.emails is None else RateLimit(requests=recipient.emails, per=recipient.per),
     )
 
 

@@ -84,6 +84,13 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     per: timedelta = timedelta(minutes=1)
 
 
+class RecipientLimitSettings(Struct, frozen=True, kw_only=True):
+    """How many e-mails one mailbox is sent, whoever submits them: so many at once, and as many again in each `per`."""
+
+    emails: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    per: timedelta = timedelta(hours=1)
+
+
 class TracingSettings(Struct, frozen=True, kw_only=True):
     """Where traces go, by OpenTelemetry's protocol over HTTP; nowhere by default. A share of them may do."""
 
@@ -119,6 +126,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_key: Secret | None = None
     key_pepper: Secret | None = None
     rate_limit: RateLimitSettings = RateLimitSettings()
+    recipient_limit: RecipientLimitSettings = RecipientLimitSettings()
     strategy: str = "preferred_band"
     in_flight: Count = 256
     processes: Count = 1

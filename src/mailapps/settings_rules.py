@@ -166,8 +166,9 @@ def _times(settings: Settings) -> Iterator[str]:
 
 def _rates(settings: Settings) -> Iterator[str]:
     """A rate limit is over a day at most."""
-    if settings.rate_limit.per > timedelta(days=1):
-        yield "rate_limit.per: must be at most a day, 24h"
+    for key, per in (("rate_limit", settings.rate_limit.per), ("recipient_limit", settings.recipient_limit.per)):
+        if per > timedelta(days=1):
+            yield f"{key}.per: must be at most a day, 24h"
 
 
 def _key(settings: Settings) -> Iterator[str]:
@@ -201,6 +202,11 @@ def _off_loopback(settings: Settings) -> Iterator[str]:
         yield (
             f'bind: "{settings.bind}" can be reached by others, so the API needs a key: '
             "set MAILCORE_ADMIN_KEY or MAILCORE_ADMIN_KEY_FILE, or bind to 127.0.0.1"
+        )
+    if settings.recipient_limit.emails is not None and settings.key_pepper is None:
+        yield (
+            "recipient_limit: off loopback it needs a pepper, so that nobody can guess whose mailbox is counted: "
+            "set MAILCORE_KEY_PEPPER or MAILCORE_KEY_PEPPER_FILE"
         )
     if settings.providers and not any(_is_real(table) for table in settings.providers.values()):
         yield (

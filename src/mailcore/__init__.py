@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mailcore.attempt import Attempt
     from mailcore.engine import Pace
     from mailcore.errors import (
+        CapReachedError,
         ConflictError,
         EmailNotFoundError,
         InvalidMessageError,
@@ -41,6 +42,7 @@ _HOMES = {
     "attempt": ["Attempt"],
     "engine": ["Pace"],
     "errors": [
+        "CapReachedError",
         "ConflictError",
         "EmailNotFoundError",
         "InvalidMessageError",
@@ -69,6 +71,7 @@ __all__ = [
     "Address",
     "Attachment",
     "Attempt",
+    "CapReachedError",
     "Configured",
     "ConflictError",
     "Deferred",

@@ -3,6 +3,7 @@
     MailError
     ├── InvalidMessageError      the caller's message is wrong; lists every problem
     ├── NoProviderCanCarryError  the message is right, but no configured provider can express it
+    ├── CapReachedError          the key or a recipient has had as many e-mails as are allowed; wait
     ├── KeyReusedError           one idempotency key, two different messages
     ├── EmailNotFoundError       no e-mail has this id
     ├── ConflictError            the e-mail's status forbids what was asked
@@ -13,7 +14,7 @@
         ├── QueueUnavailableError
         └── HealthUnavailableError
 
-The tree answers one question: whose fault is it? The first five are the caller's, StaleEmailError is a
+The tree answers one question: whose fault is it? The first six are the caller's, StaleEmailError is a
 race that the shell settles, SettingsError is the operator's, and UnavailableError is nobody's: try again.
 What a provider or the network to it does is never an error here but an Outcome.
 """
@@ -70,6 +71,21 @@ class NoProviderCanCarryError(MailError):
         """Keep the reason of each provider."""
         super().__init__("; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no provider")
         self.reasons = dict(reasons)
+
+
+class CapReachedError(MailError):
+    """As many e-mails as are allowed were submitted by this key, or went to this mailbox.
+
+    Attributes:
+        pointer: Of the recipient, such as ``/to/0``; empty if the bound is the key's.
+        retry_after_s: Whole seconds until there is room again.
+    """
+
+    def __init__(self, detail: str, pointer: str, retry_after_s: int) -> None:
+        """Keep whose bound it is and how long to wait; the detail says both, and no address."""
+        super().__init__(detail)
+        self.pointer = pointer
+        self.retry_after_s = retry_after_s
 
 
 class KeyReusedError(MailError):

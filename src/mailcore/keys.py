@@ -12,9 +12,9 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from mailcore.rates import RateLimit
@@ -69,6 +69,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
         revoked_at: When somebody ended it.
         last_used_at: About when it was last used, to within minutes; None if it never was.
         limit: How often it may ask; None for what the service allows every key.
+        daily: How many e-mails it may submit a day; None for as many as it likes.
     """
 
     id: str
@@ -83,6 +84,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     limit: RateLimit | None = None
+    daily: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
     def __repr__(self) -> str:
         """Return which key it is, and nothing that helps to guess it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -11,7 +11,14 @@ from msgspec.structs import replace
 from mailcore.appeal import Resolution, cancelled, redriven, resolved
 from mailcore.attempt import PassedOver
 from mailcore.dispatch import Transition
-from mailcore.errors import EmailNotFoundError, InvalidMessageError, KeyReusedError, NoProviderCanCarryError, Problem
+from mailcore.errors import (
+    CapReachedError,
+    EmailNotFoundError,
+    InvalidMessageError,
+    KeyReusedError,
+    NoProviderCanCarryError,
+    Problem,
+)
 from mailcore.events import Event, Happening
 from mailcore.identity import checked_key, email_id_for_key, fingerprint
 from mailcore.intake import new_email
@@ -27,6 +34,9 @@ from mailcore.rules import Rules
 from mailcore.validation import checked, problems_of
 
 DEFAULT_TENANT = "default"
+
+Admit = Callable[[Message], Awaitable[None]]
+"""Counts a checked message before it is accepted, or raises CapReachedError."""
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -58,24 +68,30 @@ class Mailer:
     default_from: Address | None = None
     limits: Limits = field(default=LIMITS)
 
-    async def submit(self, message: Message, *, key: str | None = None, tenant: str = DEFAULT_TENANT) -> Added:
+    async def submit(
+        self, message: Message, *, key: str | None = None, tenant: str = DEFAULT_TENANT, admit: Admit | None = None
+    ) -> Added:
         """Accept a message: once this returns, the e-mail is durable and will be sent.
 
         Args:
             message: As its author wrote it.
             key: The caller's idempotency key: however often it is submitted, one key makes one e-mail.
             tenant: Whose key it is; equal keys of two tenants have nothing to do with each other.
+            admit: Bounds how many are accepted; a repeat of one that was accepted is never refused by it.
 
         Raises:
             InvalidMessageError: The message or the key is wrong; names every problem.
             NoProviderCanCarryError: No configured provider can express the message.
+            CapReachedError: `admit` says so.
             KeyReusedError: The key belongs to another message.
             StoreUnavailableError: Whether it was stored is not known: submit it again with the same key.
         """
         email_id = email_id_for_key(tenant, checked_key(key)) if key is not None else self.ports.new_id()
         try:
             sound, email = self._accepted(message, email_id, tenant, key)
-        except (InvalidMessageError, NoProviderCanCarryError):
+            if admit is not None:
+                await admit(sound)
+        except (InvalidMessageError, NoProviderCanCarryError, CapReachedError):
             if key is None or (repeated := await self._repeated(message, email_id)) is None:
                 raise
             return repeated

@@ -31,6 +31,13 @@ class RateLimit(Struct, frozen=True, kw_only=True):
         return max(1, self.per // _MICROSECOND // self.requests)
 
 
+class Bucket(Struct, frozen=True):
+    """What is counted under one name, by one limit."""
+
+    name: str
+    limit: RateLimit
+
+
 class Admission(Struct, frozen=True, kw_only=True):
     """Whether a request may go on, and what its caller is told.
 

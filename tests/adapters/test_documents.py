@@ -22,6 +22,8 @@ from mailadapters.documents import (
     email_text,
     health_from_text,
     health_text,
+    key_text,
+    keys_from_texts,
     message_bytes,
     message_document,
     message_from_bytes,
@@ -31,6 +33,7 @@ from mailadapters.documents import (
 )
 from mailcore.errors import StoreUnavailableError
 from mailcore.health import Health, Mode
+from mailcore.keys import ApiKey
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Address, Attachment, Lane, Message, OnUnknown
 from mailcore.outcome import Verdict
@@ -249,3 +252,13 @@ def test_text_is_compact() -> None:
 def test_a_new_health_is_its_text() -> None:
     """A health survives being written."""
     assert health_from_text(health_text(Health())) == Health()
+
+
+def test_a_key_of_an_older_release_has_no_daily_cap() -> None:
+    """A field that it did not write takes its default, and one that a newer release writes is left out."""
+    key = ApiKey(id="key_a", digest="d", tenant="shop", scopes=(), created_at=NOW)
+    older = key_text(key).replace(',"daily":null', "")
+    newer = key_text(replace(key, id="key_b", daily=7)).replace('"daily":7', '"daily":7,"weekly":1')
+
+    assert "daily" not in older
+    assert keys_from_texts([older, newer]) == {"key_a": key, "key_b": replace(key, id="key_b", daily=7)}

@@ -14,7 +14,7 @@ from tests.servers.running import Server
 
 from mailadapters.redis_rates import COUNT, WITHIN_S, RedisRates
 from mailcore.metering import LocalRates
-from mailcore.rates import RateLimit, full_at
+from mailcore.rates import Bucket, RateLimit, full_at
 
 TEN = RateLimit(requests=10, per=timedelta(hours=1))
 
@@ -46,6 +46,43 @@ async def test_of_fifty_at_once_through_two_processes_ten_pass(two: list[Worker]
     assert await let_in(rates, 50) == 10
     assert await let_in(rates, 50, "key_2") == 10
     assert await let_in(rates, 50) == 0
+
+
+async def test_of_fifty_at_once_ten_pass_by_the_cap_that_they_share(two: list[Worker]) -> None:
+    """Buckets that are asked together are counted together: whoever one of them refuses costs the others nothing."""
+    rates = [rates_of(worker) for worker in two]
+    shared, hourly = Bucket("mailbox:a", TEN), RateLimit(requests=100, per=timedelta(hours=1))
+
+    asked = (
+        rates[n % 2].admit_together([Bucket(f"key_{n % 5}", hourly), shared, Bucket(f"mailbox:{n}", TEN)])
+        for n in range(50)
+    )
+    told = await asyncio.gather(*asked)
+
+    assert sum(all(one.allowed for one in each) for each in told) == 10
+    assert {(each[0].allowed, each[2].allowed) for each in told} == {(True, True)}
+    left = [(await rates[0].admit(f"key_{n}", hourly)).remaining for n in range(5)]
+    assert sum(99 - one for one in left) == 10
+
+
+@pytest.mark.parametrize("how", ["frozen", "killed"])
+async def test_without_redis_buckets_are_counted_together_by_each_process(
+    two: list[Worker], own_redis: Server, how: str
+) -> None:
+    """From where all of them were: the gate is not open."""
+    rates = rates_of(two[0])
+    both = [Bucket("mailbox:a", TEN), Bucket("key_1:day", RateLimit(requests=100, per=timedelta(days=1)))]
+    for _ in range(7):
+        await rates.admit_together(both)
+    rates.within_s = WITHIN_S
+    (own_redis.freeze if how == "frozen" else own_redis.kill)()
+
+    told = [await rates.admit_together(both) for _ in range(9)]
+
+    assert [each[0].allowed for each in told] == [True] * 3 + [False] * 6
+    assert told[-1][1].remaining == 90
+    if how == "frozen":
+        own_redis.thaw()
 
 
 async def test_a_caller_is_told_how_it_stands(two: list[Worker]) -> None:

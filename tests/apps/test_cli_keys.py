@@ -32,6 +32,17 @@ def test_a_key_is_made_used_rotated_and_revoked(mailcore: Mailcore, monkeypatch:
     assert (after[0], "this key is revoked" in after[2]) == (Exit.FAILED, True)
 
 
+def test_a_key_has_a_cap_of_e_mails_a_day(mailcore: Mailcore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made with one and listed with it; one that cannot be meant is a wrong usage."""
+    monkeypatch.setenv("COLUMNS", "200")
+    made = json.loads(mailcore("keys", "create", "--scope", "send", "--daily", "4321", "--json")[1])
+
+    listed = {line.split()[0]: line for line in mailcore("keys", "list")[1].splitlines()}
+
+    assert (made["daily"], "4321" in listed[made["id"]].split()) == (4321, True)
+    assert mailcore("keys", "create", "--scope", "send", "--daily", "0")[0] == Exit.USAGE
+
+
 def test_a_key_that_is_not_for_it_is_told_what_is(mailcore: Mailcore) -> None:
     """The scope that is missing stands in the error."""
     key = json.loads(mailcore("keys", "create", "--scope", "read", "--json")[1])["key"]

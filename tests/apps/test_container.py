@@ -22,6 +22,7 @@ from mailapps.scheduling import must_keep
 from mailapps.settings import (
     LanesSettings,
     RateLimitSettings,
+    RecipientLimitSettings,
     RetentionSettings,
     RetrySettings,
     Settings,
@@ -106,6 +107,16 @@ async def test_a_rate_limit_of_the_settings_is_the_apis(tmp_path: Path) -> None:
             limits.append(parts.api().rate_limit)
 
     assert limits == [None, RateLimit(requests=5, per=timedelta(seconds=2))]
+
+
+async def test_a_recipient_limit_of_the_settings_is_the_apis(tmp_path: Path) -> None:
+    """Without a number there is none."""
+    limits = []
+    for limit in (RecipientLimitSettings(), RecipientLimitSettings(emails=30)):
+        async with opened(settings_in(tmp_path, recipient_limit=limit), Role.API) as parts:
+            limits.append(parts.api().recipient_limit)
+
+    assert limits == [None, RateLimit(requests=30, per=timedelta(hours=1))]
 
 
 async def test_the_parts_of_a_process_are_made_once(tmp_path: Path) -> None:

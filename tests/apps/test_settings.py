@@ -210,6 +210,8 @@ WRONG = [
     ('rate_limit.per = "0s"', "rate_limit.per: expected a duration"),
     ('rate_limit.per = "25h"', "rate_limit.per: must be at most a day, 24h"),
     ("rate_limit.requests = 0", "rate_limit.requests: "),
+    ('recipient_limit.per = "25h"', "recipient_limit.per: must be at most a day, 24h"),
+    ("recipient_limit.emails = 0", "recipient_limit.emails: "),
     ("admin_key = 7", 'admin_key: expected { env = "NAME" } or { file = "PATH" }'),
     ("providers = 3", "providers: expected tables, [providers.NAME]"),
     (
@@ -292,6 +294,21 @@ def test_off_loopback_a_key_and_a_real_provider_are_needed(write: Write, bind: s
 
     assert [line.partition(":")[0] for line in said] == ["providers", "bind"]
     assert all(name in said[1] for name in ("MAILCORE_ADMIN_KEY", "MAILCORE_ADMIN_KEY_FILE", bind))
+
+
+@pytest.mark.parametrize(
+    ("environ", "refused"),
+    [
+        ({"MAILCORE_BIND": "0.0.0.0:8000"}, True),
+        ({"MAILCORE_BIND": "0.0.0.0:8000", "MAILCORE_KEY_PEPPER": KEY}, False),
+    ],
+)
+def test_off_loopback_a_recipient_limit_needs_a_pepper(environ: dict[str, str], *, refused: bool) -> None:
+    """Without one whoever reads Redis could find out by guessing whom mail goes to."""
+    said = problems(None, {"MAILCORE_RECIPIENT_LIMIT__EMAILS": "30", **environ})
+
+    assert any(line.startswith("recipient_limit: off loopback it needs a pepper") for line in said) is refused
+    assert load(None, {"MAILCORE_RECIPIENT_LIMIT__EMAILS": "30"}).recipient_limit.emails == 30
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:8000", "127.8.9.10:1", "[::1]:8000", "localhost:8000"])

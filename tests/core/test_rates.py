@@ -7,8 +7,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.metering import LocalRates
-from mailcore.rates import RateLimit, full_at, told
+from mailcore.metering import MOST, LocalRates
+from mailcore.rates import Bucket, RateLimit, full_at, told
 
 LIMITS = st.builds(
     RateLimit,
@@ -107,3 +107,35 @@ async def test_a_process_goes_on_from_what_all_have_found_out() -> None:
     rates.note("a", 10_000_000)
 
     assert not (await rates.admit("a", limit)).allowed
+
+
+@given(limits=st.lists(LIMITS, min_size=1, max_size=4), asked=st.lists(st.sets(st.integers(0, 3)), max_size=30))
+async def test_buckets_that_are_asked_together_are_counted_together(
+    limits: list[RateLimit], asked: list[set[int]]
+) -> None:
+    """One is counted in all of them if each alone would let it in, and else in none."""
+    together, apart = LocalRates(lambda: 5.0), [0] * len(limits)
+    for some in asked:
+        numbers = sorted(number for number in some if number < len(limits))
+        after = [full_at(apart[number], limits[number], 5_000_000) for number in numbers]
+        for number, at in zip(numbers, after, strict=True):
+            apart[number] = apart[number] if at is None or None in after else at
+
+        told_now = await together.admit_together([Bucket(str(number), limits[number]) for number in numbers])
+
+        assert [one.allowed for one in told_now] == [at is not None for at in after]
+        left = [max(0, apart[number] - 5_000_000) / 1e6 for number in numbers]
+        assert [one.full_after_s for one in told_now] == left
+
+
+async def test_a_process_remembers_no_more_than_so_many_names() -> None:
+    """Those that may soon ask as at the beginning are forgotten first, and those that have asked too often are not."""
+    rates = LocalRates(lambda: 5.0)
+    often, once = RateLimit(requests=1, per=timedelta(hours=1)), RateLimit(requests=1, per=timedelta(minutes=1))
+    await rates.admit("often", often)
+    for number in range(MOST):
+        await rates.admit(str(number), once)
+
+    assert len(rates) == MOST // 2
+    assert not (await rates.admit("often", often)).allowed
+    assert (await rates.admit(str(MOST - 1), once)).allowed

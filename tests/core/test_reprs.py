@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 import mailcore
 from mailcore.appeal import cancelled
+from mailcore.caps import recipient_caps
 from mailcore.courier import Claim
 from mailcore.dispatch import told
 from mailcore.events import Event, Happening
@@ -20,6 +21,7 @@ from mailcore.lifecycle import Email
 from mailcore.message import Address, Attachment, Message, envelope
 from mailcore.ports import Added, Page, Query
 from mailcore.provider import HttpRequest, HttpResponse, Send
+from mailcore.rates import RateLimit
 from mailcore.retention import Aged
 from mailcore.secret import Secret
 from mailcore.testing.contracts.examples import NOW, attempt, queued
@@ -52,6 +54,7 @@ RESPONSE = HttpResponse(status=200, headers={"x": CANARY}, body=CANARY.encode(),
 VALUES = [
     *(ANN, FILE, MESSAGE, envelope(MESSAGE), SEND, REQUEST, RESPONSE, Secret(CANARY)),
     *(EMAIL, Added(EMAIL, fresh=True), Page(emails=(EMAIL,), after=None), told(EMAIL), cancelled(EMAIL, NOW)),
+    *recipient_caps(MESSAGE, RateLimit(requests=1, per=timedelta(hours=1)), b"pepper")[:1],
     *(Claim(EMAIL, attempt("first"), began=0.0), Aged(emails=(EMAIL,), after=None)),
     Event(what=Happening.CHANGED, email_id="em_a", email=EMAIL),
     Query(to=ANN.email, tag=CANARY, metadata={CANARY: CANARY}),

@@ -94,7 +94,7 @@ def configured(place: Town, ports: tuple[int, int], traces: str, servers: str) -
         (place.folder / name).touch(0o600)
         (place.folder / name).write_text(key)
     more = (
-        f'tracing.endpoint = "{traces}"\nmetrics.bind = "127.0.0.1:{metrics}"\nlog.level = "debug"\n'
+        f'tracing.endpoint = "{traces}"\nmetrics.bind = "127.0.0.1:{metrics}"\nlog.level = "debug"\nrecipient_limit.emails = 1000\n'
         f'admin_key = {{ file = "{place.folder}/admin" }}\n'
     )
     path = place.configure("sendgrid", "mailgun", port=port, more=more)

@@ -38,10 +38,15 @@ async def statuses(apis: list[Running], headers: dict[str, str], times: int) -> 
     return [answer.status_code for answer in answers]
 
 
-async def test_of_fifty_requests_through_two_processes_ten_pass(place: RedisTown, own_redis: Server) -> None:
-    """The limit is the key's and not each process's; without Redis each process goes on from there."""
+@pytest.mark.parametrize(
+    "bound", [{"rate_limit": {"requests": 10, "per_s": 3600}}, {"daily": 10}], ids=lambda one: next(iter(one))
+)
+async def test_of_fifty_requests_through_two_processes_ten_pass(
+    place: RedisTown, own_redis: Server, bound: dict[str, Any]
+) -> None:
+    """A limit or a cap is the key's and not each process's; without Redis each process goes on from there."""
     apis = [await place.api(), await place.api()]
-    _, headers = await made(apis[0], rate_limit={"requests": 10, "per_s": 3600})
+    _, headers = await made(apis[0], **bound)
 
     for api in apis:  # connects to Redis
         await statuses([api], (await made(api, rate_limit={"requests": 1, "per_s": 3600}))[1], 1)

@@ -14,6 +14,7 @@ from msgspec import Struct
 from mailapps.api.access import caller_of
 from mailapps.api.answers import Answer
 from mailapps.api.body import ApiRequest
+from mailapps.api.caps import admit_for
 from mailapps.api.filters import Listing, from_query_string, query_for
 from mailapps.api.problems import ApiCode, RefusedError
 from mailapps.api.reach import known, listed, mailer_of, patience, tenant_of
@@ -52,8 +53,9 @@ async def submit_email(request: ApiRequest, data: JSONBody[Message]) -> Response
     """Accept a message: once this answers 201, its e-mail is durable and will be sent."""
     mailer, caller = mailer_of(request), caller_of(request.scope)
     _must_be_allowed(caller, data.from_ or mailer.default_from)
+    admit = admit_for(request.app.state["config"], caller, data)
     async with timeout(patience(request)):
-        added = await mailer.submit(data, key=_key(request), tenant=caller.submits_as)
+        added = await mailer.submit(data, key=_key(request), tenant=caller.submits_as, admit=admit)
     headers = {"Location": f"/api/emails/{added.email.id}"}
     if not added.fresh:
         headers["Idempotency-Replayed"] = "true"

@@ -44,6 +44,7 @@ class NewKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         senders: The addresses and domains that it may send from; any if there is none. At most 50.
         expires_at: When it ends by itself; null if it does not.
         rate_limit: How often it may ask; null for what the service allows every key.
+        daily: How many e-mails it may submit at once, and as many again each day, evenly; null for any number.
     """
 
     scopes: tuple[Scope, ...]
@@ -52,6 +53,7 @@ class NewKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     senders: tuple[str, ...] = ()
     expires_at: Aware | None = None
     rate_limit: NewLimit | None = None
+    daily: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
     def problems(self, now: datetime) -> Iterator[Problem]:
         """Yield what is wrong with a new key, in the order of its fields."""
@@ -84,6 +86,7 @@ def drafted(data: NewKey, tenant: str, now: datetime) -> ApiKey:
         created_at=now,
         expires_at=data.expires_at and data.expires_at.astimezone(UTC),
         limit=_limit(data.rate_limit),
+        daily=data.daily,
     )
 
 

@@ -56,6 +56,7 @@ class KeyView(Struct, frozen=True, kw_only=True):
         revoked_at: When somebody revoked it.
         last_used_at: About when it was last used, to within minutes; null if it was not.
         rate_limit: Its own; null if it has the service's.
+        daily: How many e-mails it may submit a day; null for any number.
     """
 
     id: str
@@ -69,6 +70,7 @@ class KeyView(Struct, frozen=True, kw_only=True):
     revoked_at: Moment | None
     last_used_at: Moment | None
     rate_limit: LimitView | None
+    daily: int | None
 
 
 class KeyShown(KeyView, frozen=True, kw_only=True):
@@ -195,6 +197,7 @@ def _view(key: ApiKey, now: datetime) -> KeyView:
         revoked_at=maybe(key.revoked_at),
         last_used_at=maybe(key.last_used_at),
         rate_limit=_limit(key.limit),
+        daily=key.daily,
     )
 
 

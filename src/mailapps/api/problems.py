@@ -37,6 +37,8 @@ class ApiCode(StrEnum):
     KEY_REUSED = "key_reused"
     NO_PROVIDER = "no_provider"
     RATE_LIMITED = "rate_limited"
+    DAILY_CAP = "daily_cap"
+    RECIPIENT_CAP = "recipient_cap"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
 
@@ -88,6 +90,8 @@ KINDS: Final[Mapping[ApiCode, Kind]] = MappingProxyType(
         ApiCode.KEY_REUSED: Kind(422, "The idempotency key belongs to another message"),
         ApiCode.NO_PROVIDER: Kind(422, "No provider can carry this message"),
         ApiCode.RATE_LIMITED: Kind(429, "The key asks too often", retryable=True),
+        ApiCode.DAILY_CAP: Kind(429, "The key has submitted its e-mails of a day", retryable=True),
+        ApiCode.RECIPIENT_CAP: Kind(429, "A recipient gets too many e-mails", retryable=True),
         ApiCode.STORE_UNAVAILABLE: Kind(500, "The store did not answer", retryable=True),
         ApiCode.INTERNAL_ERROR: Kind(500, "Something is broken here", retryable=True),
     }

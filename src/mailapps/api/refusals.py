@@ -13,6 +13,7 @@ from mailapps.api.config import ApiConfig
 from mailapps.api.heads import request_id
 from mailapps.api.problems import KINDS, MEDIA_TYPE, ApiCode, RefusedError, ShapeCode, invalid, problem_body
 from mailcore.errors import (
+    CapReachedError,
     ConflictError,
     EmailNotFoundError,
     InvalidMessageError,
@@ -72,6 +73,9 @@ def _of_email(error: Exception) -> RefusedError:
             return RefusedError(ApiCode.EMAIL_NOT_FOUND, "no e-mail has this id, or what was asked for is gone")
         case ConflictError():
             return RefusedError(ApiCode.CONFLICT, str(error))
+        case CapReachedError():
+            code = ApiCode.RECIPIENT_CAP if error.pointer else ApiCode.DAILY_CAP
+            return RefusedError(code, str(error), headers={"Retry-After": str(error.retry_after_s)})
         case KeyReusedError():
             return RefusedError(ApiCode.KEY_REUSED, str(error))
         case NoProviderCanCarryError():

@@ -33,6 +33,7 @@ class Caller(Struct, frozen=True, kw_only=True):
         scopes: What may be done with them.
         senders: The addresses and domains that may be sent from; all if there is none.
         limit: How often may be asked; None for what the service allows every key.
+        daily: How many e-mails may be submitted a day; None for any number.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...]
     senders: tuple[str, ...] = ()
     limit: RateLimit | None = None
+    daily: int | None = None
 
     @property
     def submits_as(self) -> str:
@@ -77,4 +79,11 @@ def need_of(opt: Mapping[str, Any]) -> Need:
 
 def caller_with(key: ApiKey) -> Caller:
     """Return who has shown a key."""
-    return Caller(name=key.id, tenant=key.tenant, scopes=key.scopes, senders=key.senders, limit=key.limit)
+    return Caller(
+        name=key.id,
+        tenant=key.tenant,
+        scopes=key.scopes,
+        senders=key.senders,
+        limit=key.limit,
+        daily=key.daily,
+    )

@@ -25,6 +25,7 @@ _KEYS: Final = (
     Column("name", least=80),
     Column("last used", least=100),
     Column("expires", least=110),
+    Column("daily", least=120),
     Column("senders", least=140),
 )
 
@@ -54,6 +55,9 @@ class Wanted:
 
     per: Annotated[int, Parameter(validator=Number(gte=1, lte=86400))] = 60
     """See --requests."""
+
+    daily: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1_000_000))] = None
+    """How many e-mails it may submit a day; by default any number."""
 
 
 @keys.command
@@ -112,6 +116,7 @@ def _body(wanted: Wanted) -> Json:
         "senders": list(wanted.sender),
         "expires_at": wanted.expires,
         "rate_limit": None if wanted.requests is None else {"requests": wanted.requests, "per_s": wanted.per},
+        "daily": wanted.daily,
     }
 
 
@@ -140,6 +145,7 @@ def _row(key: Mapping[str, Any]) -> Sequence[str]:
         key["name"],
         _time(key["last_used_at"]),
         _time(key["expires_at"]),
+        str(key["daily"] or "any"),
         " ".join(key["senders"]) or "any",
     )
 

@@ -98,10 +98,10 @@ async def without_a_store(world: World) -> httpx.Response:
     return await posting()(world)
 
 
-async def with_key(world: World, path: str, *, limit: RateLimit | None = None, times: int = 1) -> httpx.Response:
-    """Submit with a key that may send from a.example only, and make its latest answer the last."""
+async def with_key(world: World, path: str, *, times: int = 1, **more: object) -> httpx.Response:
+    """Submit with a key that may send from a.example only, unless it is told otherwise; return the last answer."""
     draft = ApiKey(id="", digest="", tenant="shop", scopes=(Scope.SEND,), created_at=world.clock.now())
-    made = await world.keyring().issue(replace(draft, senders=("a.example",), limit=limit))
+    made = await world.keyring().issue(replace(draft, **{"senders": ("a.example",), **more}))
     async with world.client(headers={"Authorization": f"Bearer {made.token.reveal()}"}) as api:
         return [await api.post(path, json=message()) for _ in range(times)][-1]
 
@@ -119,6 +119,17 @@ async def from_elsewhere(world: World) -> httpx.Response:
 async def too_often(world: World) -> httpx.Response:
     """Ask twice where one may ask once."""
     return await with_key(world, "/api/emails", limit=RateLimit(requests=1, per=timedelta(hours=1)), times=2)
+
+
+async def too_many_a_day(world: World) -> httpx.Response:
+    """Submit twice where one may submit once a day."""
+    return await with_key(world, "/api/emails", senders=(), daily=1, times=2)
+
+
+async def too_many_to_one(world: World) -> httpx.Response:
+    """Write twice to whom one may write once."""
+    async with world.client(recipient_limit=RateLimit(requests=1, per=timedelta(hours=1))) as api:
+        return [await api.post("/api/emails", json=message()) for _ in range(2)][-1]
 
 
 async def rotated_too_late(world: World) -> httpx.Response:
@@ -151,6 +162,8 @@ PROVOKE: dict[ApiCode, Provoke] = {
     ApiCode.KEY_ENDED: rotated_too_late,
     ApiCode.KEYS_OFF: without_keys,
     ApiCode.RATE_LIMITED: too_often,
+    ApiCode.DAILY_CAP: too_many_a_day,
+    ApiCode.RECIPIENT_CAP: too_many_to_one,
     ApiCode.NOT_FOUND: asking("GET", "/nothing"),
     ApiCode.EMAIL_NOT_FOUND: asking("GET", "/api/emails/em_x"),
     ApiCode.METHOD_NOT_ALLOWED: asking("DELETE", "/api/emails"),

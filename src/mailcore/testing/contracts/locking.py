@@ -22,6 +22,7 @@ KEY = ApiKey(
     created_at=NOW + timedelta(milliseconds=1),
     expires_at=NOW + MINUTE,
     limit=RateLimit(requests=10, per=MINUTE),
+    daily=500,
 )
 
 
@@ -34,7 +35,9 @@ class KeysContract:
 
     async def test_a_key_is_kept_whole(self, store: KeepsKeys) -> None:
         """Every field comes back, moments to the millisecond, beside the other keys."""
-        other = replace(KEY, id="key_0000000B", scopes=(Scope.ADMIN,), senders=(), expires_at=None, limit=None)
+        other = replace(
+            KEY, id="key_0000000B", scopes=(Scope.ADMIN,), senders=(), expires_at=None, limit=None, daily=None
+        )
 
         assert [await store.save_key(KEY), await store.save_key(other)] == [True, True]
 

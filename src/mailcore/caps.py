@@ -1,0 +1,101 @@
+"""How many e-mails an API key may submit a day, and how many a mailbox is sent: what is counted of a message. Pure.
+
+Both are rate limits (rates.py) over e-mails that are accepted. A mailbox is counted under a digest, so that whoever
+reads the counts finds no address there.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from mailcore.addresses import mailbox, parse
+from mailcore.errors import CapReachedError
+from mailcore.message import Address, Addresses, Message, envelope
+from mailcore.rates import Admission, Bucket, RateLimit
+
+DAY: Final = timedelta(days=1)
+
+_DIGITS: Final = 32
+"""So many of a digest tell mailboxes apart: 128 bits."""
+
+
+class Cap(Struct, frozen=True):
+    """A bound on e-mails, of a key or of a mailbox.
+
+    Attributes:
+        recipient: Whose mailbox it is; None if the bound is the key's.
+    """
+
+    bucket: Bucket
+    recipient: Address | None = None
+
+
+def daily_cap(key_id: str, emails: int) -> Cap:
+    """Return the bound of a key that may submit so many e-mails a day, apart from how often it may ask."""
+    return Cap(Bucket(f"{key_id}:day", RateLimit(requests=emails, per=DAY)))
+
+
+def recipient_caps(message: Message, limit: RateLimit, pepper: bytes) -> list[Cap]:
+    """Return the bound of each mailbox that a checked message goes to, none twice.
+
+    Args:
+        limit: How many e-mails a mailbox is sent.
+        pepper: Without which nobody can tell whether a digest is of an address that they guess.
+    """
+    recipients = envelope(message).recipients
+    return [Cap(Bucket(f"mailbox:{_digest(one, pepper)}", limit), one) for one in recipients]
+
+
+def must_fit(caps: Sequence[Cap], admissions: Sequence[Admission], written: Message) -> None:
+    """Return if every bound has room for a message.
+
+    Args:
+        admissions: How each bound stands, in their order.
+        written: The message as its author wrote it.
+
+    Raises:
+        CapReachedError: For the bound that must be waited for the longest.
+    """
+    full = [(told.retry_after_s, at) for at, told in enumerate(admissions) if not told.allowed]
+    if full:
+        seconds, at = max(full)
+        raise _reached(caps[at], math.ceil(seconds), written)
+
+
+def _reached(cap: Cap, wait_s: int, written: Message) -> CapReachedError:
+    """Return what to raise for a bound that has no room."""
+    limit = cap.bucket.limit
+    if cap.recipient is None:
+        detail = f"this key may submit {limit.requests} e-mails a day; wait {wait_s} s"
+        return CapReachedError(detail, "", wait_s)
+    pointer = _pointer_to(cap.recipient, written)
+    detail = f"the mailbox at {pointer} is sent {limit.requests} e-mails in {limit.per.total_seconds():g} s at most"
+    return CapReachedError(f"{detail}; wait {wait_s} s", pointer, wait_s)
+
+
+def _pointer_to(recipient: Address, written: Message) -> str:
+    """Return where a recipient stands first in a message as it was written."""
+    fields = (("/to", written.to), ("/cc", written.cc), ("/bcc", written.bcc))
+    pairs = (pair for pointer, given in fields for pair in _pointed(pointer, given))
+    parsed = ((pointer, parse(one, pointer)) for pointer, one in pairs)
+    same = (at for at, one in parsed if isinstance(one, Address) and mailbox(one) == mailbox(recipient))
+    return next(same, "/to")
+
+
+def _pointed(pointer: str, given: Addresses) -> Iterator[tuple[str, str | Address]]:
+    """Yield each address of a field with its pointer."""
+    if isinstance(given, str | Address):
+        yield pointer, given
+    else:
+        yield from ((f"{pointer}/{at}", one) for at, one in enumerate(given))
+
+
+def _digest(recipient: Address, pepper: bytes) -> str:
+    """Return what stands for a mailbox where it is counted."""
+    return hmac.digest(pepper, f"mailbox:{mailbox(recipient)}".encode(), "sha256").hex()[:_DIGITS]
