@@ -94,8 +94,8 @@ def configured(place: Town, ports: tuple[int, int], traces: str, servers: str) -
         (place.folder / name).touch(0o600)
         (place.folder / name).write_text(key)
     more = (
-        f'tracing.endpoint = "{traces}"\nmetrics.bind = "127.0.0.1:{metrics}"\nlog.level = "debug"\nrecipient_limit.emails = 1000\n'
-        f'admin_key = {{ file = "{place.folder}/admin" }}\n'
+        f'tracing.endpoint = "{traces}"\nmetrics.bind = "127.0.0.1:{metrics}"\nlog.level = "debug"\n'
+        f'admin_key = {{ file = "{place.folder}/admin" }}\nrecipient_limit = {{ emails = 1000, per = "24h" }}\n'
     )
     path = place.configure("sendgrid", "mailgun", port=port, more=more)
     text = re.sub(r"^store = .*$", servers, path.read_text(), flags=re.MULTILINE) if servers else path.read_text()
@@ -168,6 +168,7 @@ async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(
     if server:
         told["Redis"] = await kept(server)
         assert "sendgrid" in told["Redis"], "the health of the providers is there"
+        assert ":rate:mailbox:" in told["Redis"], "what each mailbox was sent is there"
     for running in place.running:
         running.kill()
     told["the traces"] = b"".join(collected.octets).decode("latin-1")
