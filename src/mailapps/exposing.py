@@ -8,10 +8,8 @@ from contextlib import asynccontextmanager
 from errno import EADDRINUSE
 from typing import Any
 
-from litestar import Litestar
-
-from mailapps.api.app import create_metrics_app
 from mailapps.api.config import ApiConfig
+from mailapps.api.listener import Listener
 from mailapps.api.server import serve
 from mailapps.settings import Place
 
@@ -28,7 +26,7 @@ async def exposing(config: ApiConfig, at: Place, processes: int) -> AsyncGenerat
     Raises:
         OSError: All of these ports are taken, or the host is none of ours.
     """
-    app, stop = create_metrics_app(config, loopback=at.loopback), asyncio.Event()
+    app, stop = Listener(config=config, loopback=at.loopback), asyncio.Event()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.get_running_loop().create_task(_first_free(app, at, processes, ready, stop))
     first: set[asyncio.Future[Any]] = {serving, ready}
@@ -43,7 +41,7 @@ async def exposing(config: ApiConfig, at: Place, processes: int) -> AsyncGenerat
 
 
 async def _first_free(
-    app: Litestar, at: Place, processes: int, ready: asyncio.Future[str], stop: asyncio.Event
+    app: Listener, at: Place, processes: int, ready: asyncio.Future[str], stop: asyncio.Event
 ) -> None:
     """Serve on the first port that is free."""
     for port in range(at.port, at.port + processes):

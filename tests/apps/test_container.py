@@ -219,7 +219,7 @@ def test_the_problems_of_a_provider_come_from_its_own_kind() -> None:
 def test_up_loads_no_driver_that_it_does_not_use() -> None:
     """The embedded service needs neither a broker nor a database server, nor their libraries."""
     program = (
-        "import json, sys, mailapps.cli.running, mailapps.api.server, mailapps.container as c\n"
+        "import json, sys, mailapps.cli.running, mailapps.api.app, mailapps.api.server, mailapps.container as c\n"
         "from mailapps.settings import Settings\n"
         "c.Container(settings=Settings(), role=c.Role.UP).assembled()\n"
         "print(json.dumps(sorted(sys.modules)))"

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # fmt: off
 HEAVY = {
     "aiobotocore", "aiohttp", "apsw", "asyncio", "cyclopts", "dependency_injector", "dramatiq", "email_validator",
@@ -51,3 +53,13 @@ def test_a_worker_loads_no_server(tmp_path: Path) -> None:
 
     assert {"apsw", "mailapps.roles"} <= modules
     assert modules.isdisjoint({"litestar", "uvicorn", "httptools", "mailapps.api.app", "mailapps.emulator"})
+
+
+def test_a_worker_with_metrics_loads_no_framework(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its listener is uvicorn alone: neither the API's framework nor its routes are loaded for three small answers."""
+    monkeypatch.setenv("MAILCORE_METRICS__BIND", "127.0.0.1:0")
+
+    modules = loaded(WORKER, tmp_path)
+
+    assert {"uvicorn", "mailapps.metrics.scraping"} <= modules
+    assert modules.isdisjoint({"litestar", "mailapps.api.app", "mailapps.api.emails", "mailapps.emulator"})

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hmac
 import math
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any, Final
 
 from litestar import Request
@@ -14,6 +12,7 @@ from litestar.types import Scope
 
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import header
+from mailapps.api.local_names import check_local_name
 from mailapps.api.problems import ApiCode, RefusedError
 from mailapps.api.rights import ADMINISTRATOR, ANYBODY, Caller, caller_with, need_of
 from mailcore.keys import KeyState, state_of
@@ -36,7 +35,7 @@ def gate_for(config: ApiConfig) -> Gate:
         scope = request.scope
         given = header(scope, b"authorization")
         if expected is None and not given:
-            check_local_name(scope)
+            check_local_name(header(scope, b"host"))
         elif expected is None or not _matches(given, expected):
             caller = await _caller(config, given)
             scope["state"]["caller"] = caller
@@ -46,11 +45,6 @@ def gate_for(config: ApiConfig) -> Gate:
             scope["state"]["caller"] = ADMINISTRATOR
 
     return gate
-
-
-async def local_gate(request: AnyRequest) -> None:
-    """Let through whoever asks under a local name."""
-    check_local_name(request.scope)
 
 
 def caller_of(scope: Scope) -> Caller:
@@ -114,30 +108,3 @@ def _must_be_permitted(caller: Caller, scope: Scope) -> None:
     if not caller.may(need):
         whose = " of the tenant `default`" if need.operator else ""
         raise RefusedError(ApiCode.FORBIDDEN, f"this needs a key{whose} with the scope `{need.scope}`")
-
-
-def check_local_name(scope: Scope) -> None:
-    """Refuse a request under a foreign name, since nobody is asked for a key.
-
-    A page of another site can point its own name at 127.0.0.1 and would then read our e-mails as its own
-    (DNS rebinding); it cannot point an address or `localhost` anywhere.
-    """
-    if not is_local_name((header(scope, b"host") or b"localhost").decode("latin-1")):
-        raise RefusedError(ApiCode.MISDIRECTED, "without an API key only localhost and IP addresses are answered to")
-
-
-@lru_cache(256)
-def is_local_name(host: str) -> bool:
-    """Return whether a Host header means this machine, whoever says it."""
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    name = name.strip("[]").lower()
-    return name == "localhost" or name.endswith(".localhost") or _is_address(name)
-
-
-def _is_address(name: str) -> bool:
-    """Return whether a name is an IP address."""
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

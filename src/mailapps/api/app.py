@@ -6,7 +6,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from mailapps.api import pages, vitals
-from mailapps.api.access import gate_for, local_gate
+from mailapps.api.access import gate_for
 from mailapps.api.body import JsonRequest
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import dress
@@ -31,22 +31,6 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
         exception_handlers={Exception: answer_refusal},
         before_send=[dress],
         state=State({"mailer": mailer, "config": config}, deep_copy=False),
-        openapi_config=None,
-        logging_config=None,
-    )
-
-
-def create_metrics_app(config: ApiConfig, *, loopback: bool) -> Litestar:
-    """Return what a process without an API answers: metrics and health, to everybody who reaches its address.
-
-    Over loopback it asks for a local name, as a page of another site must not read them by DNS rebinding.
-    """
-    return Litestar(
-        route_handlers=[metrics_router(local_gate if loopback else None), *vitals.ROUTES],
-        request_class=JsonRequest,
-        exception_handlers={Exception: answer_refusal},
-        before_send=[dress],
-        state=State({"config": config}, deep_copy=False),
         openapi_config=None,
         logging_config=None,
     )

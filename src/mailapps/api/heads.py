@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from typing import Final
-
-from litestar.types import Message, Scope
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
 
 from mailapps.api.config import ApiConfig
 from mailcore.rates import Admission
+
+if TYPE_CHECKING:  # a worker's listener has no framework
+    from litestar.types import Message, Scope
+
+Head = tuple[bytes, bytes]
+"""A header's name in lower case, and its value."""
 
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
 """The policy of what is no page: a browser that shows it as one does nothing with it."""
@@ -31,11 +35,15 @@ def request_id(scope: Scope) -> str:
     """Return the name of a request: its caller's, if that can be shown safely, or a new one."""
     state = scope["state"]
     if "request_id" not in state:
-        config: ApiConfig = scope["litestar_app"].state["config"]
-        given = header(scope, b"x-request-id")
-        state["request_id"] = given.decode() if _ID.fullmatch(given) else config.new_request_id()
+        state["request_id"] = name_of(scope, scope["litestar_app"].state["config"])
     known: str = state["request_id"]
     return known
+
+
+def name_of(scope: Scope, config: ApiConfig) -> str:
+    """Return a name for a request that has none yet: its caller's, if that can be shown safely, or a new one."""
+    given = header(scope, b"x-request-id")
+    return given.decode() if _ID.fullmatch(given) else config.new_request_id()
 
 
 def header(scope: Scope, name: bytes) -> bytes:
@@ -50,14 +58,18 @@ async def dress(message: Message, scope: Scope) -> None:
     """Add to an answer's head what every answer says."""
     if message["type"] != "http.response.start":
         return
-    heads = list(message["headers"])
-    said = {name for name, _ in heads}
-    heads += _ALWAYS
-    heads += [head for head in _UNLESS_SAID if head[0] not in said]
-    heads.append((b"x-request-id", request_id(scope).encode()))
+    heads = dressed(message["headers"], request_id(scope))
     if admission := scope["state"].get("admission"):
         heads += _rate(admission)
     message["headers"] = heads
+
+
+def dressed(heads: Iterable[Head], name: str) -> list[Head]:
+    """Return the head of an answer with what every answer says, and the name of its request."""
+    heads = list(heads)
+    said = {known for known, _ in heads}
+    unsaid = (head for head in _UNLESS_SAID if head[0] not in said)
+    return [*heads, *_ALWAYS, *unsaid, (b"x-request-id", name.encode())]
 
 
 def _rate(admission: Admission) -> Iterator[tuple[bytes, bytes]]:

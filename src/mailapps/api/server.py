@@ -11,11 +11,13 @@ import math
 import socket
 from collections.abc import Callable, Generator
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
-from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:  # a worker's listener has no framework
+    from litestar.types import ASGIApp
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
@@ -134,7 +136,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         app,
         http=HastyProtocol,
         ws="none",
-        lifespan="on",
+        lifespan="off",
         loop="none",
         log_config=None,
         log_level="warning",

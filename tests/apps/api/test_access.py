@@ -8,7 +8,7 @@ from litestar import Litestar
 from tests.apps.api.rights_table import TABLE, Row
 from tests.apps.api.world import World, message
 
-from mailapps.api.access import is_local_name
+from mailapps.api.local_names import is_local_name
 from mailcore.secret import Secret
 
 KEY = Secret("mc_live_0123456789")
