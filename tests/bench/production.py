@@ -45,14 +45,19 @@ Found = tuple[float, float, float, float]
 
 
 async def drained(folder: Path, servers: Servers, provider: Provider, count: int) -> Found:
-    """Drain a backlog by one worker; return its rate, its CPU in ms and its trips per e-mail, and its size in MB."""
+    """Drain a backlog by one worker; return its rate, its CPU in ms and its trips per e-mail, and its size in MB.
+
+    Rate and CPU are those of a process that is warm: its start and the first quarter are left out.
+    """
     async with backlog(servers, provider, count) as lines:
         port = free_port()
         config, _ = configured(folder, provider.url, f'{lines}\nmetrics.bind = "127.0.0.1:{port}"')
         with mailcore("worker", config, "--alone") as worker:
+            warm, before = len(await provider.until(count // 4)), worker.cpu_s()
             times = await provider.until(count)
+            cpu_ms = (worker.cpu_s() - before) / (count - warm) * 1000
             trips = await round_trips(f"http://127.0.0.1:{port}/metrics")
-            return steady(times), worker.cpu_s() / count * 1000, trips / count, worker.largest_mb()
+            return steady(times[warm:]), cpu_ms, trips / count, worker.largest_mb()
 
 
 @asynccontextmanager
