@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from msgspec import Meta, convert
+from msgspec import Meta, Struct, convert
 from tests.core.test_validation import GOOD, NOW
 
 from mailcore.errors import InvalidMessageError
@@ -171,3 +171,20 @@ def test_a_name_is_looked_at_whatever_its_value() -> None:
     found = problems_of({**SOUND, "headers": {"To": 5}}, now=NOW)
 
     assert [one.code for one in found] == [ProblemCode.WRONG_TYPE, ProblemCode.RESERVED_HEADER]
+
+
+class Order(Struct):
+    """A body with a field of each kind that has to be written."""
+
+    paid: bool
+    note: str
+    lines: list[str]
+    extra: dict[str, str]
+    at: int | None
+
+
+def test_what_has_to_be_written_is_mended_by_what_says_nothing() -> None:
+    """A body without its fields becomes one of its kind, so that the rest of it can be judged."""
+    made = convert(mended({}, Order), Order)
+
+    assert (made.paid, made.lines, made.extra, made.at) == (False, [], {}, None)
