@@ -24,10 +24,10 @@ _CONTENT: Final = "SELECT contents.doc FROM emails JOIN contents USING (seq) WHE
 
 def stored(db: apsw.Connection, email_ids: Collection[EmailId]) -> dict[EmailId, Email | Exception]:
     """Return those of the e-mails that there are, or what is left of them; an error for one that cannot be read."""
-    return read(run(db, FOUND, (json_text(email_ids),)))
+    return emails_in(run(db, FOUND, (json_text(email_ids),)))
 
 
-def read(found: str | None) -> dict[EmailId, Email | Exception]:
+def emails_in(found: str | None) -> dict[EmailId, Email | Exception]:
     """Return the e-mails that FOUND found."""
     parted = (line.partition(" ") for line in found.split("\n")) if found else ()
     return {email_id: _read(doc) for email_id, _, doc in parted}

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import apsw
 import msgspec
 
-from mailadapters.sqlite.reading import FOUND, read
+from mailadapters.sqlite.reading import FOUND, emails_in
 from mailadapters.sqlite.rows import COLUMNS, Row, flat, json_text, portions, run, values
 from mailcore.errors import EmailNotFoundError, StaleEmailError
 from mailcore.lifecycle import Email, EmailId
@@ -50,7 +50,7 @@ class Next(NamedTuple):
 def add_all(db: apsw.Connection, additions: Sequence[New]) -> Sequence[Added | Exception]:
     """Add e-mails; the first of those that share an id is the one."""
     latest, found = run(db, _BEFORE, (json_text([new.email.id for new in additions]),))
-    there = read(found)
+    there = emails_in(found)
     fresh: list[New] = []
     answers: list[Added | Exception] = []
     for new in additions:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
-class Answer(Response[T]):
+class JsonAnswer(Response[T]):
     """A Response in JSON that is encoded straight into what goes over the wire.
 
     The framework's own spends as long on headers and cookies that are not here as all of mailcore's checks take.

@@ -27,7 +27,6 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
     return Litestar(
         route_handlers=[api, metrics_router(gate), *vitals.ROUTES, *pages.ROUTES],
         request_class=JsonRequest,
-        request_max_body_size=mailer.limits.request_bytes,
         exception_handlers={Exception: answer_refusal},
         before_send=[dress],
         state=State({"mailer": mailer, "config": config}, deep_copy=False),

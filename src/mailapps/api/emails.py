@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from mailapps.api.access import caller_of
-from mailapps.api.answers import Answer
+from mailapps.api.answers import JsonAnswer
 from mailapps.api.body import ApiRequest
 from mailapps.api.caps import admit_for
 from mailapps.api.filters import Listing, from_query_string, query_for
@@ -59,7 +59,7 @@ async def submit_email(request: ApiRequest, data: JSONBody[Message]) -> Response
     headers = {"Location": f"/api/emails/{added.email.id}"}
     if not added.fresh:
         headers["Idempotency-Replayed"] = "true"
-    return Answer(summary(added.email), 201, headers)
+    return JsonAnswer(summary(added.email), 201, headers)
 
 
 @get("/emails", opt=READ)
