@@ -11,24 +11,25 @@ import asyncio
 import shutil
 import sys
 import tempfile
+import time
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import httpx
 import msgspec
-from msgspec.structs import replace
 from tests.chaos.checker import judge
-from tests.chaos.client import RATE
-from tests.chaos.faults import clocks, load
+from tests.chaos.faults import clocks
 from tests.chaos.report import Result, broken_down, report, result_of
 from tests.chaos.rig import rig
-from tests.chaos.rows import JUMPS, MONKEY, MONKEY_EMBEDDED, ROWS, Row
+from tests.chaos.rows import JUMPS, ROWS, Row
 from tests.chaos.trial import trial
 
 REPORT = Path(__file__).parents[2] / "docs" / "explanation" / "fault-report.md"
 RESULTS = Path("chaos-results.jsonl")
+JOBS = 4
+"""So the whole takes less than an hour on two cores: most of a run is waiting."""
 
 
 async def tried(row: Row, profile: str, seed: int) -> Result:
@@ -62,40 +63,59 @@ async def run(row: Row, profile: str, seed: int) -> Result:
     return result
 
 
-def rows_of(names: str, soak: float, rate: float) -> list[Row]:
-    """Return the rows that are asked for, in the order of the matrix."""
-    if soak:
-        return [
-            Row(
-                id="L2",
-                what=f"soak: something fails every 20 s, for {soak / 60:.0f} min",
-                fault=partial(load.monkey, faults=faults, seconds=soak),
-                rate=rate,
-                profiles=(profile,),
-                warm_s=60,
-            )
-            for profile, faults in (("production", MONKEY), ("embedded", MONKEY_EMBEDDED))
-        ]
-    rows = [replace(row, rate=rate) if row.rate == RATE else row for row in ROWS]
-    wanted = {name for name in names.split(",") if name}
+def asked_for(asked: argparse.Namespace) -> list[tuple[Row, str]]:
+    """Return the rows and profiles that are asked for, the longest first: so what runs side by side ends together."""
+    wanted = {name for name in asked.rows.split(",") if name}
     if strange := wanted - {row.id for row in ROWS}:
         raise SystemExit(f"no such rows: {', '.join(sorted(strange))}")
-    return [row for row in rows if not wanted or row.id in wanted]
+    rows = [row for row in ROWS if not wanted or row.id in wanted]
+    runs = [(row, profile) for row in rows for profile in row.profiles if asked.profile in (None, profile)]
+    return sorted(runs, key=lambda one: -one[0].minutes)
+
+
+async def side_by_side(runs: Sequence[tuple[Row, str]], asked: argparse.Namespace) -> int:
+    """Run each in a process of its own, so many at once, and return how many did not pass."""
+    free = asyncio.Semaphore(asked.jobs)
+    done = list[bool]()
+
+    async def one(row: Row, profile: str) -> None:
+        async with free:
+            passed, said = await apart(row, profile, asked)
+            done.append(passed)
+            print(f"{datetime.now(UTC):%H:%M:%S} {len(done)}/{len(runs)} {said}", flush=True)
+
+    await asyncio.gather(*(one(row, profile) for row, profile in runs))
+    return done.count(False)
+
+
+async def apart(row: Row, profile: str, asked: argparse.Namespace) -> tuple[bool, str]:
+    """Run one row on one profile in a process of its own; return whether it passed, and what it said."""
+    words = ["--rows", row.id, "--profile", profile, "--seed", str(asked.seed)]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chaos", *words, "--results", str(asked.results)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode == 0, said.decode(errors="replace").strip()
+
+
+def here(row: Row, profile: str, asked: argparse.Namespace) -> int:
+    """Run one row on one profile, keep what came of it, and return how many did not pass."""
+    began = time.monotonic()
+    result = asyncio.run(tried(row, profile, asked.seed))
+    with asked.results.open("ab") as file:
+        file.write(msgspec.json.encode(result) + b"\n")
+    verdict = "passed" if result.passed else "\n  ".join(["FAILED", *result.broken])
+    print(f"{row.id} {profile}: {row.what}: {verdict}, {time.monotonic() - began:.0f} s", flush=True)
+    return int(not result.passed)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run what is asked for, write the report, and return 1 if a row did not pass."""
     asked = parsed(argv)
-    failed = 0
-    for row in rows_of(asked.rows, asked.soak, asked.rate):
-        for profile in row.profiles:
-            if asked.profile in (None, profile):
-                print(f"{datetime.now(UTC):%H:%M:%S} {row.id} {profile}: {row.what}", flush=True)
-                result = asyncio.run(tried(row, profile, asked.seed))
-                with asked.results.open("ab") as file:
-                    file.write(msgspec.json.encode(result) + b"\n")
-                print("  passed" if result.passed else "\n  ".join(["  FAILED", *result.broken]), flush=True)
-                failed += not result.passed
+    runs = asked_for(asked)
+    failed = here(*runs[0], asked) if len(runs) == 1 else asyncio.run(side_by_side(runs, asked))
     if asked.report:
         REPORT.write_text(report(asked.results, Path(__file__).parents[2]))
     return int(failed > 0)
@@ -107,10 +127,7 @@ def parsed(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", default="", help="ids, with commas between them; all if none")
     parser.add_argument("--profile", choices=("production", "embedded"), help="both if none")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS", help="run the soak instead")
-    parser.add_argument(
-        "--rate", type=float, default=20.0, help="submissions a second, where a row has no rate of its own"
-    )
+    parser.add_argument("--jobs", type=int, default=JOBS, help=f"how many runs go on side by side; {JOBS} if not said")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where runs are kept")
     parser.add_argument("--report", action="store_true", help=f"write {REPORT.name} from all runs that are kept")
     return parser.parse_args(argv)
