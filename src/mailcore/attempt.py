@@ -30,7 +30,7 @@ class Why(Struct, frozen=True, kw_only=True):
     passed_over: tuple[PassedOver, ...] = ()
 
 
-class Attempt(Struct, frozen=True, kw_only=True):
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try at one provider, recorded when it starts.
 
     Attributes:

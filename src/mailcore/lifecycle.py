@@ -84,7 +84,7 @@ KEPT: Final = 64
 """How many attempts and how many history entries an e-mail keeps in full."""
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of an e-mail's history."""
 
     at: datetime
@@ -93,8 +93,10 @@ class Entry(Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-class Email(Struct, frozen=True, kw_only=True):
+class Email(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Our record of one message on its way; small, for the message itself is stored apart.
+
+    What is a default is not stored either. So a default never changes: a new meaning needs a new field.
 
     Attributes:
         version: Raised by one with every save; what compare-and-set compares.

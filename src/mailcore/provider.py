@@ -29,7 +29,7 @@ class Feature(StrEnum):
     TEXT_ONLY = "text_only"
 
 
-class Needs(Struct, frozen=True, kw_only=True):
+class Needs(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a message needs of a provider; lets a choice be made without its content.
 
     Attributes:
