@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+from tests.bench.seen import Provider, steady
 
 import mailcore
 from mailadapters import system
@@ -43,47 +45,76 @@ class Drain:
     trips: float = 0.0
 
 
+class Watch:
+    """Measures a drain once it is warm: after its first quarter.
+
+    Args:
+        count: How many e-mails there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.sent = 0
+        self._count = count
+        self._cpu = 0.0
+
+    @property
+    def warm(self) -> int:
+        """How many are left out."""
+        return self._count // 4
+
+    def tell(self) -> None:
+        """Count an e-mail that was sent."""
+        self.sent += 1
+        if self.sent == self.warm:
+            self._cpu = time.process_time()
+
+    def cpu_ms(self) -> float:
+        """Return the processor time of each one since, in ms."""
+        return (time.process_time() - self._cpu) / (self.sent - self.warm) * 1000
+
+
 async def bare(settings: Mapping[str, object], *, count: int, in_flight: int) -> Drain:
     """Send the same message again and again over the same provider and nothing else: no store, no decisions."""
     clock = system.new_clock()
-    provider = connect("bare", settings, clock.now)
+    provider, seen = connect("bare", settings, clock.now), Provider(str(settings["base_url"]))
     message = checked(MESSAGE, now=clock.now(), default_from=None)
-    left = iter(range(count))
+    left, watch = iter(range(count)), Watch(count)
 
     async def lane() -> None:
         for number in left:
             one = Send(message=message, email_id=f"em_{number}", key=f"em_{number}.0", deadline=timedelta(seconds=20))
             outcome = await provider.send(one)
             assert isinstance(outcome, mailcore.Accepted), outcome
+            watch.tell()
 
-    measure = _measure(count)
+    await seen.forget()
     async with asyncio.TaskGroup() as lanes:
         for _ in range(in_flight):
             lanes.create_task(lane())
-    found = measure()
+    cpu_ms = watch.cpu_ms()
     await provider.aclose()
-    return found
+    return Drain(steady((await seen.times())[watch.warm :]), cpu_ms)
 
 
 async def embedded(folder: Path, settings: Mapping[str, object], *, count: int, in_flight: int) -> Drain:
     """Drain a backlog in a SQLite file, in this process."""
-    sent = 0
+    url, seen, watch = f"sqlite:///{folder}/drain.db", Provider(str(settings["base_url"])), Watch(count)
 
-    def watch(event: Event) -> None:
-        nonlocal sent
-        sent += event.what is Happening.ATTEMPTED
+    def told(event: Event) -> None:
+        if event.what is Happening.ATTEMPTED:
+            watch.tell()
 
-    url = f"sqlite:///{folder}/drain.db"
     tables = [{"kind": "sendgrid", **settings}]
     await filled(url, tables, count)
-    tuning = mailcore.Tuning(pace=mailcore.Pace(slots=in_flight), watch=watch, rules=AT_ONCE)
-    measure = _measure(count)
+    await seen.forget()
+    tuning = mailcore.Tuning(pace=mailcore.Pace(slots=in_flight), watch=told, rules=AT_ONCE)
     async with mailcore.open(url, providers=tables, tuning=tuning) as mailer:
-        while sent < count:
+        while watch.sent < count:
             await asyncio.sleep(0.005)
-        store = mailer.ports.store
+        cpu_ms, store = watch.cpu_ms(), mailer.ports.store
         assert isinstance(store, CountsBatches)
-        return replace(measure(), trips=sum(one.batches for one in store.batches().values()) / count)
+        trips = sum(one.batches for one in store.batches().values()) / count
+    return Drain(steady((await seen.times())[watch.warm :]), cpu_ms, trips)
 
 
 async def filled(url: str, tables: Sequence[Mapping[str, object]], count: int, queue: str = "memory://") -> None:
@@ -92,34 +123,3 @@ async def filled(url: str, tables: Sequence[Mapping[str, object]], count: int, q
     async with mailcore.open(url, providers=tables, tuning=tuning, queue=queue, run="submit") as mailer:
         for _ in range(0, count, GATHERED):
             await asyncio.gather(*(mailer.submit(MESSAGE) for _ in range(GATHERED)))
-
-
-async def receipts(folder: Path, settings: Mapping[str, object], *, count: int) -> list[float]:
-    """Return how long it took an idle engine to have each e-mail taken, in milliseconds from its submission."""
-    taken: asyncio.Queue[float] = asyncio.Queue()
-
-    def watch(event: Event) -> None:
-        if event.what is Happening.ATTEMPTED:
-            taken.put_nowait(time.perf_counter())
-
-    tuning = mailcore.Tuning(watch=watch)
-    tables = [{"kind": "sendgrid", **settings}]
-    found: list[float] = []
-    async with mailcore.open(f"sqlite:///{folder}/idle.db", providers=tables, tuning=tuning) as mailer:
-        for _ in range(count):
-            began = time.perf_counter()
-            await mailer.submit(MESSAGE)
-            found.append((await taken.get() - began) * 1000)
-            await asyncio.sleep(0.02)
-    return found
-
-
-def _measure(count: int) -> Callable[[], Drain]:
-    """Start a watch; return what stops it."""
-    began, cpu = time.perf_counter(), time.process_time()
-
-    def stop() -> Drain:
-        took, spent = time.perf_counter() - began, time.process_time() - cpu
-        return Drain(count / took, spent / count * 1000)
-
-    return stop
