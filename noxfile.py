@@ -199,7 +199,7 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Run the fault campaign on real processes, about an hour, and write its report; `-- --rows P1,R3` for a part.
+    """Run the fault campaign on real processes, within an hour, and write its report; `-- --rows P1,R3` for a part.
 
     The rows with wrong clocks need libfaketime: `apt-get install faketime`.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -122,11 +122,25 @@ def report(results: Path, root: Path) -> str:
         "versions": ", ".join([f"Python {platform.python_version()}", *(f"{one} {version(one)}" for one in LIBRARIES)]),
         "date": f"{min(one.at for one in runs):%Y-%m-%d}",
         "seeds": ", ".join(sorted({str(one.seed) for one in runs})),
-        "commits": ", ".join(sorted({one.commit for one in runs})),
+        "commits": _commits(runs),
+        "took": _took(runs),
     }
     for name, text in parts.items():
         template = template.replace(f"{{{{{name}}}}}", text)
     return template
+
+
+def _commits(runs: Sequence[Result]) -> str:
+    """Return what was tried."""
+    names = sorted({one.commit for one in runs})
+    return f"commit{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _took(runs: Sequence[Result]) -> str:
+    """Return how long it all took, from the first fault to the last drain."""
+    began = min(one.at - timedelta(seconds=one.took_s) for one in runs)
+    minutes = (max(one.at for one in runs) - began) / timedelta(minutes=1)
+    return f"All in {minutes:.0f} minutes, for {sum(one.took_s for one in runs) / 60:.0f} minutes of runs."
 
 
 def _left_out(runs: Sequence[Result]) -> Iterator[NotRun]:
