@@ -105,10 +105,12 @@ class RedisHealth:
         if known.busy:
             return
         loop = asyncio.get_running_loop()
+        write_at = loop.time() + seconds
         if known.timer:
-            if known.timer.when() <= loop.time() + seconds:
+            if known.write_at <= write_at:
                 return
             known.timer.cancel()
+        known.write_at = write_at
         known.timer = loop.call_later(seconds, self._begin, provider, known)
 
     def _begin(self, provider: str, known: Known) -> None:

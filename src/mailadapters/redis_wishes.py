@@ -35,7 +35,8 @@ class Known:
         waiting: Changes that are not written yet, oldest first; those without an answer are in `health` already.
         astray: `health` has changes that can only be merged, since what became of their write is not known.
         busy: It is being written.
-        timer: When it will be.
+        timer: Begins to write it, unless something brings that forward.
+        write_at: When the timer is due, by the event loop's clock: not every loop's timers tell.
     """
 
     record: Record = field(default_factory=Record)
@@ -43,7 +44,8 @@ class Known:
     waiting: list[Wish] = field(default_factory=list[Wish])
     astray: bool = False
     busy: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
+    timer: asyncio.Handle | None = None
+    write_at: float = 0.0
 
     @property
     def anything(self) -> bool:
