@@ -1,13 +1,14 @@
 """The store for many machines when its server, the network or an answer is gone: it fails closed, in clear words."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from bson import errors as bson_errors
 from pymongo import errors
-from tests.servers.proxy import Proxy, proxy
+from tests.servers.proxy import Proxy, Toxic, proxy
 from tests.servers.running import Server
 
 from mailadapters.mongo import MongoStore, open_store
@@ -209,6 +210,21 @@ async def test_whoever_gives_up_is_gone_at_once(mongo_url: str) -> None:
     assert all(one.cancelled() for one in given_up)
     assert len(given_up) > len(asked) / 2
     await store.aclose()
+
+
+async def test_what_a_caller_has_given_up_fails_without_a_complaint(store: MongoStore, network: Proxy) -> None:
+    """A sweep that is cancelled while the server is silent leaves no error behind that nobody asked for."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    network.toxic = Toxic(blackhole=True)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(store.take_due(NOW, DUE), timeout=0.01)
+
+    with pytest.raises(StoreUnavailableError):
+        await store.take_due(NOW, DUE)
+    gc.collect()
+
+    assert complaints == []
 
 
 async def test_an_email_that_no_document_can_hold_fails_alone(mongo_url: str) -> None:

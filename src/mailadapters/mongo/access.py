@@ -76,8 +76,14 @@ class Access:
         budget = max(self._budget, PATIENCE) if patient else self._budget
         acting = asyncio.get_running_loop().create_task(self._within(budget, act))
         self._acting.add(acting)
-        acting.add_done_callback(self._acting.discard)
+        acting.add_done_callback(self._acted)
         return await asyncio.shield(acting)  # the driver now and then loses a cancellation
+
+    def _acted(self, acting: asyncio.Task[Any]) -> None:
+        """Let go of what has come to its end; how is no news to anybody once its caller has given up."""
+        self._acting.discard(acting)
+        if not acting.cancelled():
+            acting.exception()
 
     async def aclose(self) -> None:
         """Finish what waits and let go of the connections."""
