@@ -28,6 +28,9 @@ from tests.chaos.trial import trial
 
 REPORT = Path(__file__).parents[2] / "docs" / "explanation" / "fault-report.md"
 RESULTS = Path("chaos-results.jsonl")
+SHOWN = 10
+"""So many of the things that broke are printed; the file has all."""
+
 JOBS = 4
 """So the whole takes less than an hour on two cores: most of a run is waiting."""
 
@@ -106,7 +109,7 @@ def here(row: Row, profile: str, asked: argparse.Namespace) -> int:
     result = asyncio.run(tried(row, profile, asked.seed))
     with asked.results.open("ab") as file:
         file.write(msgspec.json.encode(result) + b"\n")
-    verdict = "passed" if result.passed else "\n  ".join(["FAILED", *result.broken])
+    verdict = "passed" if result.passed else "\n  ".join([f"{len(result.broken)} BROKEN", *result.broken[:SHOWN]])
     print(f"{row.id} {profile}: {row.what}: {verdict}, {time.monotonic() - began:.0f} s", flush=True)
     return int(not result.passed)
 

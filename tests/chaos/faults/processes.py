@@ -50,7 +50,7 @@ async def slow_providers(at: Trial, seconds: float) -> None:
 
 async def kill_workers(at: Trial, kills: int) -> None:
     """P1: kill -9 a worker at random, every 3 to 8 seconds."""
-    await slow_providers(at, 0.3)
+    await slow_providers(at, 0.15)
     killed = 0
     while killed < kills:
         await at.wait(at.dice.uniform(3, 8))
