@@ -177,9 +177,9 @@ SOAK_S = 1800.0
 LOAD = (
     Row(id="L1", what="ten times as much for 60 s", fault=partial(load.overload, seconds=60), profiles=BOTH,
         minutes=3),
-    Row(id="L2", what="soak: something fails every 20 s, for 30 min", warm_s=60, minutes=33,
+    Row(id="L2", what="soak: something fails every 20 s, for 30 min", rate=5, warm_s=60, minutes=33,
         fault=partial(load.monkey, faults=MONKEY, seconds=SOAK_S)),
-    Row(id="L2e", what="the same on SQLite", warm_s=60, minutes=33, profiles=EMBEDDED,
+    Row(id="L2e", what="the same on SQLite, of 36 000 e-mails", warm_s=60, minutes=33, profiles=EMBEDDED,
         fault=partial(load.monkey, faults=MONKEY_EMBEDDED, seconds=SOAK_S)),
 )  # fmt: skip
 
