@@ -72,8 +72,9 @@ async def backlog(servers: Servers, provider: Provider, count: int, more: str = 
 async def round_trips(url: str) -> float:
     """Return how often a process has been at the store."""
     async with httpx.AsyncClient(trust_env=False) as http:
-        page = (await http.get(url)).text
-    return sum(float(found) for found in re.findall(r"^mailcore_store_batches_total\S* (\S+)$", page, re.MULTILINE))
+        page = (await http.get(url)).raise_for_status()
+    counts = re.findall(r"^mailcore_store_batches_total\S* (\S+)$", page.text, re.MULTILINE)
+    return sum(map(float, counts))
 
 
 async def hearing(folder: Path, servers: Servers, provider: Provider) -> list[float]:
