@@ -156,6 +156,7 @@ def _api(
         keyring=guard.keyring,
         rates=guard.rates,
         rate_limit=guard.rate_limit,
+        sender_limit=guard.sender_limit,
         recipient_limit=guard.recipient_limit,
         new_request_id=system.new_request_id,
         version=version("mailcore-engine"),

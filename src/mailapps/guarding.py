@@ -7,7 +7,7 @@ from typing import cast
 from msgspec import Struct
 
 from mailadapters import system
-from mailapps.settings import Settings, place
+from mailapps.settings import EmailLimitSettings, Settings, place
 from mailcore.errors import SettingsError
 from mailcore.keyring import KeepsKeys, Keyring
 from mailcore.metering import LocalRates, Rates, SharesRates
@@ -22,12 +22,14 @@ class Guard(Struct, frozen=True, kw_only=True):
         keyring: The keys that the store keeps; None if there can be none.
         rates: Counts what each key asks.
         rate_limit: How often a key may ask that says nothing else; None for as often as it likes.
+        sender_limit: How many e-mails a domain sends; None for any number.
         recipient_limit: How many e-mails a mailbox is sent; None for any number.
     """
 
     keyring: Keyring | None
     rates: Rates
     rate_limit: RateLimit | None
+    sender_limit: RateLimit | None
     recipient_limit: RateLimit | None
 
 
@@ -47,14 +49,20 @@ def must_ask(settings: Settings) -> None:
 
 def guard_of(settings: Settings, ports: Ports) -> Guard:
     """Return what guards the API of a process."""
-    limit, recipient = settings.rate_limit, settings.recipient_limit
+    limit = settings.rate_limit
     shared = ports.queue.rates if isinstance(ports.queue, SharesRates) else LocalRates(ports.clock.monotonic)
     return Guard(
         keyring=_keyring(settings, ports),
         rates=shared,
         rate_limit=None if limit.requests is None else RateLimit(requests=limit.requests, per=limit.per),
-        recipient_limit=None if recipient.emails is None else RateLimit(requests=recipient.emails, per=recipient.per),
+        sender_limit=_limit(settings.sender_limit),
+        recipient_limit=_limit(settings.recipient_limit),
     )
+
+
+def _limit(settings: EmailLimitSettings) -> RateLimit | None:
+    """Return a limit of e-mails; None if there is none."""
+    return None if settings.emails is None else RateLimit(requests=settings.emails, per=settings.per)
 
 
 def _keyring(settings: Settings, ports: Ports) -> Keyring | None:

@@ -84,8 +84,8 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     per: timedelta = timedelta(minutes=1)
 
 
-class RecipientLimitSettings(Struct, frozen=True, kw_only=True):
-    """How many e-mails one mailbox is sent, whoever submits them: so many at once, and as many again in each `per`."""
+class EmailLimitSettings(Struct, frozen=True, kw_only=True):
+    """How many e-mails, whoever submits them: so many at once, and as many again in each `per`."""
 
     emails: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     per: timedelta = timedelta(hours=1)
@@ -126,7 +126,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_key: Secret | None = None
     key_pepper: Secret | None = None
     rate_limit: RateLimitSettings = RateLimitSettings()
-    recipient_limit: RecipientLimitSettings = RecipientLimitSettings()
+    sender_limit: EmailLimitSettings = EmailLimitSettings()
+    recipient_limit: EmailLimitSettings = EmailLimitSettings()
     strategy: str = "preferred_band"
     in_flight: Count = 256
     processes: Count = 1

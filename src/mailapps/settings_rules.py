@@ -166,8 +166,8 @@ def _times(settings: Settings) -> Iterator[str]:
 
 def _rates(settings: Settings) -> Iterator[str]:
     """A rate limit is over a day at most."""
-    for key, per in (("rate_limit", settings.rate_limit.per), ("recipient_limit", settings.recipient_limit.per)):
-        if per > timedelta(days=1):
+    for key in ("rate_limit", "sender_limit", "recipient_limit"):
+        if getattr(settings, key).per > timedelta(days=1):
             yield f"{key}.per: must be at most a day, 24h"
 
 

@@ -1,6 +1,6 @@
-"""How many e-mails an API key may submit a day, and how many a mailbox is sent: what is counted of a message. Pure.
+"""How many e-mails a key may submit a day, a domain may send, a mailbox is sent: what is counted of a message. Pure.
 
-Both are rate limits (rates.py) over e-mails that are accepted. A mailbox is counted under a digest, so that whoever
+All are rate limits (rates.py) over e-mails that are accepted. A mailbox is counted under a digest, so that whoever
 reads the counts finds no address there.
 """
 
@@ -20,25 +20,38 @@ from mailcore.message import Address, Addresses, Message, envelope
 from mailcore.rates import Admission, Bucket, RateLimit
 
 DAY: Final = timedelta(days=1)
+FROM: Final = "/from"
 
 _DIGITS: Final = 32
 """So many of a digest tell mailboxes apart: 128 bits."""
 
 
 class Cap(Struct, frozen=True):
-    """A bound on e-mails, of a key or of a mailbox.
+    """A bound on e-mails, of a key unless it says of whom.
 
     Attributes:
-        recipient: Whose mailbox it is; None if the bound is the key's.
+        sender: Whose domain it is.
+        recipient: Whose mailbox it is.
     """
 
     bucket: Bucket
+    sender: Address | None = None
     recipient: Address | None = None
 
 
 def daily_cap(key_id: str, emails: int) -> Cap:
     """Return the bound of a key that may submit so many e-mails a day, apart from how often it may ask."""
     return Cap(Bucket(f"{key_id}:day", RateLimit(requests=emails, per=DAY)))
+
+
+def sender_cap(message: Message, limit: RateLimit) -> Cap:
+    """Return the bound of the domain that a checked message is from.
+
+    Args:
+        limit: How many e-mails a domain sends.
+    """
+    sender = envelope(message).sender
+    return Cap(Bucket(f"domain:{sender.domain}", limit), sender=sender)
 
 
 def recipient_caps(message: Message, limit: RateLimit, pepper: bytes) -> list[Cap]:
@@ -49,7 +62,7 @@ def recipient_caps(message: Message, limit: RateLimit, pepper: bytes) -> list[Ca
         pepper: Without which nobody can tell whether a digest is of an address that they guess.
     """
     recipients = envelope(message).recipients
-    return [Cap(Bucket(f"mailbox:{_digest(one, pepper)}", limit), one) for one in recipients]
+    return [Cap(Bucket(f"mailbox:{_digest(one, pepper)}", limit), recipient=one) for one in recipients]
 
 
 def must_fit(caps: Sequence[Cap], admissions: Sequence[Admission], written: Message) -> None:
@@ -71,12 +84,13 @@ def must_fit(caps: Sequence[Cap], admissions: Sequence[Admission], written: Mess
 def _reached(cap: Cap, wait_s: int, written: Message) -> CapReachedError:
     """Return what to raise for a bound that has no room."""
     limit = cap.bucket.limit
-    if cap.recipient is None:
-        detail = f"this key may submit {limit.requests} e-mails a day; wait {wait_s} s"
-        return CapReachedError(detail, "", wait_s)
-    pointer = _pointer_to(cap.recipient, written)
-    detail = f"the mailbox at {pointer} is sent {limit.requests} e-mails in {limit.per.total_seconds():g} s at most"
-    return CapReachedError(f"{detail}; wait {wait_s} s", pointer, wait_s)
+    number = f"{limit.requests} e-mails in {limit.per.total_seconds():g} s at most; wait {wait_s} s"
+    if cap.sender:
+        return CapReachedError(f"the domain at {FROM} sends {number}", FROM, wait_s)
+    if cap.recipient:
+        pointer = _pointer_to(cap.recipient, written)
+        return CapReachedError(f"the mailbox at {pointer} is sent {number}", pointer, wait_s)
+    return CapReachedError(f"this key may submit {limit.requests} e-mails a day; wait {wait_s} s", "", wait_s)
 
 
 def _pointer_to(recipient: Address, written: Message) -> str:

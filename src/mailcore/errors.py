@@ -3,7 +3,7 @@
     MailError
     ├── InvalidMessageError      the caller's message is wrong; lists every problem
     ├── NoProviderCanCarryError  the message is right, but no configured provider can express it
-    ├── CapReachedError          the key or a recipient has had as many e-mails as are allowed; wait
+    ├── CapReachedError          the key, sender or recipient has had as many e-mails as are allowed; wait
     ├── KeyReusedError           one idempotency key, two different messages
     ├── EmailNotFoundError       no e-mail has this id
     ├── ConflictError            the e-mail's status forbids what was asked
@@ -74,10 +74,10 @@ class NoProviderCanCarryError(MailError):
 
 
 class CapReachedError(MailError):
-    """As many e-mails as are allowed were submitted by this key, or went to this mailbox.
+    """As many e-mails as are allowed were submitted by this key, came from this domain, or went to this mailbox.
 
     Attributes:
-        pointer: Of the recipient, such as ``/to/0``; empty if the bound is the key's.
+        pointer: Of the sender, ``/from``, or of the recipient, such as ``/to/0``; empty if the bound is the key's.
         retry_after_s: Whole seconds until there is room again.
     """
 

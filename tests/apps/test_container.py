@@ -20,9 +20,9 @@ from mailapps.container import Container, opened, provider_problems
 from mailapps.guarding import must_ask
 from mailapps.scheduling import must_keep
 from mailapps.settings import (
+    EmailLimitSettings,
     LanesSettings,
     RateLimitSettings,
-    RecipientLimitSettings,
     RetentionSettings,
     RetrySettings,
     Settings,
@@ -109,12 +109,13 @@ async def test_a_rate_limit_of_the_settings_is_the_apis(tmp_path: Path) -> None:
     assert limits == [None, RateLimit(requests=5, per=timedelta(seconds=2))]
 
 
-async def test_a_recipient_limit_of_the_settings_is_the_apis(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["sender_limit", "recipient_limit"])
+async def test_a_limit_of_emails_of_the_settings_is_the_apis(tmp_path: Path, name: str) -> None:
     """Without a number there is none."""
     limits = []
-    for limit in (RecipientLimitSettings(), RecipientLimitSettings(emails=30)):
-        async with opened(settings_in(tmp_path, recipient_limit=limit), Role.API) as parts:
-            limits.append(parts.api().recipient_limit)
+    for limit in (EmailLimitSettings(), EmailLimitSettings(emails=30)):
+        async with opened(settings_in(tmp_path, **{name: limit}), Role.API) as parts:
+            limits.append(getattr(parts.api(), name))
 
     assert limits == [None, RateLimit(requests=30, per=timedelta(hours=1))]
 

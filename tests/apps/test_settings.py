@@ -210,6 +210,7 @@ WRONG = [
     ('rate_limit.per = "0s"', "rate_limit.per: expected a duration"),
     ('rate_limit.per = "25h"', "rate_limit.per: must be at most a day, 24h"),
     ("rate_limit.requests = 0", "rate_limit.requests: "),
+    ('sender_limit.per = "25h"', "sender_limit.per: must be at most a day, 24h"),
     ('recipient_limit.per = "25h"', "recipient_limit.per: must be at most a day, 24h"),
     ("recipient_limit.emails = 0", "recipient_limit.emails: "),
     ("admin_key = 7", 'admin_key: expected { env = "NAME" } or { file = "PATH" }'),

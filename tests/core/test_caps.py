@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.caps import DAY, Cap, daily_cap, must_fit, recipient_caps
+from mailcore.caps import DAY, Cap, daily_cap, must_fit, recipient_caps, sender_cap
 from mailcore.errors import CapReachedError
 from mailcore.message import Address, Message, envelope
 from mailcore.metering import LocalRates
@@ -88,6 +88,17 @@ async def test_an_address_that_stands_alone_is_pointed_to_by_its_field(field: st
 
     with pytest.raises(CapReachedError, match=f"the mailbox at {pointer} is sent 2 e-mails in 3600 s at most; wait"):
         must_fit([cap], full, written)
+
+
+@given(local=LOCALS, domain=DOMAINS)
+def test_a_domain_is_counted_under_one_name(local: str, domain: str) -> None:
+    """However it is spelt and whoever writes, one domain has one bucket, and nobody's address is in its name."""
+    sound, other = (checked(message(from_=f"{one}@{domain}", to="x@example.com"), now=NOW) for one in (local, "Zoe"))
+
+    cap = sender_cap(sound, HOURLY)
+
+    assert cap.bucket == sender_cap(other, HOURLY).bucket
+    assert cap.bucket.name in {"domain:example.com", "domain:m\u00fcller.example"}
 
 
 async def test_of_several_bounds_the_longest_wait_is_told() -> None:

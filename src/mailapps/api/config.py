@@ -38,6 +38,7 @@ class ApiConfig(Struct, frozen=True, kw_only=True):
         rates: Counts what each key asks.
         keyring: The keys that the store keeps; None if there can be none.
         rate_limit: How often a key may ask that says nothing else; None for as often as it likes.
+        sender_limit: How many e-mails a domain sends, over all keys; None for any number.
         recipient_limit: How many e-mails a mailbox is sent, over all keys; None for any number. Needs a keyring.
         version: Of the build, as health and OpenAPI show it.
         draining: Whether the process is on its way out: readiness is false from then on.
@@ -54,6 +55,7 @@ class ApiConfig(Struct, frozen=True, kw_only=True):
     rates: Rates
     keyring: Keyring | None = None
     rate_limit: RateLimit | None = None
+    sender_limit: RateLimit | None = None
     recipient_limit: RateLimit | None = None
     version: str = "0"
     draining: Callable[[], bool] = lambda: False

@@ -38,6 +38,7 @@ class ApiCode(StrEnum):
     NO_PROVIDER = "no_provider"
     RATE_LIMITED = "rate_limited"
     DAILY_CAP = "daily_cap"
+    SENDER_CAP = "sender_cap"
     RECIPIENT_CAP = "recipient_cap"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
@@ -91,6 +92,7 @@ KINDS: Final[Mapping[ApiCode, Kind]] = MappingProxyType(
         ApiCode.NO_PROVIDER: Kind(422, "No provider can carry this message"),
         ApiCode.RATE_LIMITED: Kind(429, "The key asks too often", retryable=True),
         ApiCode.DAILY_CAP: Kind(429, "The key has submitted its e-mails of a day", retryable=True),
+        ApiCode.SENDER_CAP: Kind(429, "A domain sends too many e-mails", retryable=True),
         ApiCode.RECIPIENT_CAP: Kind(429, "A recipient gets too many e-mails", retryable=True),
         ApiCode.STORE_UNAVAILABLE: Kind(500, "The store did not answer", retryable=True),
         ApiCode.INTERNAL_ERROR: Kind(500, "Something is broken here", retryable=True),

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from mailapps.api.config import ApiConfig
 from mailapps.api.heads import request_id
 from mailapps.api.problems import KINDS, MEDIA_TYPE, ApiCode, RefusedError, ShapeCode, invalid, problem_body
+from mailcore.caps import FROM
 from mailcore.errors import (
     CapReachedError,
     ConflictError,
@@ -26,6 +27,8 @@ from mailcore.message import LIMITS
 
 _SHOWN = 64
 _AGAIN = {"Retry-After": "1"}
+_CAPS = {"": ApiCode.DAILY_CAP, FROM: ApiCode.SENDER_CAP}
+"""What a cap is called by where in the message it points to; all others point to a recipient."""
 _BY_STATUS = {
     HTTPStatus.BAD_REQUEST: (ApiCode.MALFORMED_JSON, "the request cannot be read"),
     HTTPStatus.NOT_FOUND: (ApiCode.NOT_FOUND, "no route has this path; /schema/openapi.json lists them"),
@@ -74,7 +77,7 @@ def _of_email(error: Exception) -> RefusedError:
         case ConflictError():
             return RefusedError(ApiCode.CONFLICT, str(error))
         case CapReachedError():
-            code = ApiCode.RECIPIENT_CAP if error.pointer else ApiCode.DAILY_CAP
+            code = _CAPS.get(error.pointer, ApiCode.RECIPIENT_CAP)
             return RefusedError(code, str(error), headers={"Retry-After": str(error.retry_after_s)})
         case KeyReusedError():
             return RefusedError(ApiCode.KEY_REUSED, str(error))

@@ -108,6 +108,25 @@ async def test_a_mailbox_is_sent_so_many_over_all_keys(world: World) -> None:
     assert "ann" not in answers[2].text.lower()
 
 
+async def test_a_domain_sends_so_many_over_all_keys(world: World) -> None:
+    """However it is spelt, whoever submits; other domains are not touched; later it may send again."""
+    async with world.client(admin_key=ROOT, sender_limit=TWO) as api:
+        keys = [MINE, await header_of(api, tenant="shop"), await header_of(api, tenant="rival")]
+        spelt = ["a@shop.example", "B <b@SHOP.example>", "c@shop.EXAMPLE"]
+        answers = [
+            await api.post("/api/emails", json=message(**{"from": one, "to": f"ann{n}@example.com"}), headers=keys[n])
+            for n, one in enumerate(spelt)
+        ]
+        other = await api.post("/api/emails", json=message(**{"from": "a@mail.shop.example"}), headers=MINE)
+        world.clock.advance(1800)
+        later = await api.post("/api/emails", json=message(**{"from": "a@shop.example"}), headers=MINE)
+
+    assert [one.status_code for one in [*answers, other, later]] == [201, 201, 429, 201, 201]
+    told = answers[2].json()
+    assert (told["code"], answers[2].headers["Retry-After"]) == ("sender_cap", "1800")
+    assert told["detail"] == "the domain at /from sends 2 e-mails in 3600 s at most; wait 1800 s"
+
+
 async def test_a_message_that_one_recipient_stops_costs_the_others_nothing(world: World) -> None:
     """All are counted or none is, the key's own cap too."""
     async with world.client(admin_key=ROOT, recipient_limit=TWO) as api:

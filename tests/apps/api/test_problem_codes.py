@@ -126,6 +126,12 @@ async def too_many_a_day(world: World) -> httpx.Response:
     return await with_key(world, "/api/emails", senders=(), daily=1, times=2)
 
 
+async def too_many_from_one(world: World) -> httpx.Response:
+    """Write twice from a domain that may write once."""
+    async with world.client(sender_limit=RateLimit(requests=1, per=timedelta(hours=1))) as api:
+        return [await api.post("/api/emails", json=message(to=f"{n}@example.com")) for n in range(2)][-1]
+
+
 async def too_many_to_one(world: World) -> httpx.Response:
     """Write twice to whom one may write once."""
     async with world.client(recipient_limit=RateLimit(requests=1, per=timedelta(hours=1))) as api:
@@ -163,6 +169,7 @@ PROVOKE: dict[ApiCode, Provoke] = {
     ApiCode.KEYS_OFF: without_keys,
     ApiCode.RATE_LIMITED: too_often,
     ApiCode.DAILY_CAP: too_many_a_day,
+    ApiCode.SENDER_CAP: too_many_from_one,
     ApiCode.RECIPIENT_CAP: too_many_to_one,
     ApiCode.NOT_FOUND: asking("GET", "/nothing"),
     ApiCode.EMAIL_NOT_FOUND: asking("GET", "/api/emails/em_x"),
