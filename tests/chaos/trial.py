@@ -20,7 +20,7 @@ from tests.chaos.client import CONTENT, PATIENCE, Client
 from tests.chaos.history import Answer, Counted, History, Limits, Record, Request
 from tests.chaos.rig import Rig
 from tests.chaos.settings import ADMIN_KEY
-from tests.e2e.town import show, until
+from tests.e2e.town import complaints, show, until
 
 UNFINISHED = ("scheduled", "queued", "sending", "retrying")
 AT_ONCE = 32
@@ -193,8 +193,9 @@ HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 
 def indiscreet(rig: Rig) -> Iterator[str]:
-    """Yield who has said in its log what nobody may: addresses, content, stacks (I40)."""
+    """Yield who has said in its log what nobody may: addresses, content, stacks (I40), errors that nobody foresaw."""
     for name, said in rig.logs():
+        yield from (f"{name} complains: {line}" for line in complaints(said))
         yield from (f"{word!r} is in the log of {name}" for word in (*CONTENT, "Traceback") if word in said)
 
 

@@ -139,6 +139,11 @@ def start(arguments: Sequence[str], url: str, log: Path, program: Sequence[str |
     return Running(process, url, log, httpx.AsyncClient(base_url=url, timeout=10, trust_env=False))
 
 
+def complaints(said: str) -> list[str]:
+    """Return what a log has of errors that nobody foresaw; that a worker was killed is foreseen."""
+    return [line for line in said.splitlines() if '"level":"error"' in line and '"event":"worker_died"' not in line]
+
+
 @asynccontextmanager
 async def town(folder: Path) -> AsyncGenerator[Town]:
     """Start an emulator in a folder; at the end, end everything that still runs."""
