@@ -24,8 +24,8 @@ from mailcore.assembly import SPARE
 
 FIRST_PAUSE: Final = timedelta(milliseconds=100)
 LONGEST_PAUSE: Final = timedelta(seconds=30)
-STEADY: Final = timedelta(seconds=30)
-"""A process that lived so long did not die of how it was started."""
+STEADY: Final = timedelta(seconds=5)
+"""A process that lived so long has worked, and did not die of how it was started."""
 
 WELL: Final = frozenset({0, -signal.SIGTERM})
 """How a process ends well: by itself, or by our signal before it had begun anything."""
@@ -39,6 +39,15 @@ Told = Callable[[str, int, int], None]
 def pause_before(deaths: int) -> timedelta:
     """Return how long to wait before a process is started again that died so many times in a row, soon each time."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(deaths - 1, _MOST_DOUBLINGS)))
+
+
+def deaths_in_a_row(before: int, lived: timedelta) -> int:
+    """Return how many deaths in a row it is, soon after the start each time, with that of a process that lived so long.
+
+    Whoever is killed again and again while it works is replaced at once: mail waits for longer than a start only for
+    what cannot be started.
+    """
+    return 1 if lived >= STEADY else before + 1
 
 
 @dataclass(kw_only=True)
@@ -81,7 +90,7 @@ class Supervisor:
             code = await self._live(leash)
             if self._stop.is_set():
                 return code
-            deaths = 1 if loop.time() - began >= STEADY.total_seconds() else deaths + 1
+            deaths = deaths_in_a_row(deaths, timedelta(seconds=loop.time() - began))
             if await self._stopped_within(pause_before(deaths)):
                 return 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mailapps.supervisor import FIRST_PAUSE, LONGEST_PAUSE, Supervisor, patience_of, pause_before
+from mailapps.supervisor import FIRST_PAUSE, LONGEST_PAUSE, Supervisor, deaths_in_a_row, patience_of, pause_before
 
 POLITE = "import signal, sys; signal.sigwait({signal.SIGTERM}); sys.exit(0)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({!r}, 'w').close(); signal.pause()"
@@ -121,6 +121,21 @@ async def test_who_ends_badly_is_told_by_the_exit_code(tmp_path: Path) -> None:
 def test_the_pause_doubles_up_to_its_cap(deaths: int, pause: timedelta) -> None:
     """The first replacement comes at once, so that work resumes within seconds."""
     assert pause_before(deaths) == pause
+
+
+@pytest.mark.parametrize("lived_s", [5, 8, 29, 10**6])
+def test_who_worked_for_a_while_is_replaced_at_once_however_often_it_dies(lived_s: float) -> None:
+    """Workers that are killed every few seconds never leave their mail to nobody for longer than a lease and 5 s."""
+    deaths = 0
+    for _ in range(20):
+        deaths = deaths_in_a_row(deaths, timedelta(seconds=lived_s))
+
+    assert pause_before(deaths) == FIRST_PAUSE
+
+
+def test_who_dies_young_is_counted() -> None:
+    """As long as a process does not get to work it is started ever more slowly."""
+    assert [deaths_in_a_row(n, timedelta(seconds=4)) for n in range(3)] == [1, 2, 3]
 
 
 def test_workers_get_the_time_that_their_calls_may_take() -> None:
