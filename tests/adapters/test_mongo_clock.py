@@ -4,8 +4,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pymongo
 import pytest
+from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect
+from tests.e2e.town import until
 
 from mailadapters.mongo import MongoClock, clock, open_store
 from mailcore.errors import StoreUnavailableError
@@ -143,6 +146,23 @@ async def test_the_background_samples_again_and_again(there: Admin, here: Manual
     await ours.aclose()
 
     assert ours.now() == THERE + timedelta(hours=1)
+
+
+async def test_the_background_has_all_the_time_that_it_needs(mongo_url: str) -> None:
+    """It begins within a call of the store, whose end is not its own: a clock that is not set again goes astray."""
+    async with AsyncMongoClient[dict[str, Any]](mongo_url, tz_aware=True) as client:
+        ours = MongoClock(client, lambda: 0.0, every=0.1)  # it stands still but for the samples
+        await ours.sample()
+        first = ours.now()
+
+        with pymongo.timeout(0.05):
+            ours.keep_sampling()
+
+        async def is_set() -> bool:
+            return ours.now() > first
+
+        await until("it is set again", is_set, within_s=10)
+        await ours.aclose()
 
 
 async def test_the_store_lends_its_clock(mongo_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -69,9 +70,10 @@ class MongoClock:
             self._sample = answer["localTime"].replace(tzinfo=UTC), answered
 
     def keep_sampling(self) -> None:
-        """Sample in the background from now on."""
+        """Sample in the background from now on; in a context of its own, since the driver keeps deadlines there."""
         if self._sampling is None:
-            self._sampling = asyncio.get_running_loop().create_task(self._keep_sampling())
+            sampling = self._keep_sampling()
+            self._sampling = asyncio.get_running_loop().create_task(sampling, context=Context())
 
     async def aclose(self) -> None:
         """Sample no more."""
