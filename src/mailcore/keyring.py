@@ -87,6 +87,7 @@ class Keyring:
     _read_at: float = _NEVER
     _tried_at: float = _NEVER
     _reading: asyncio.Task[None] | None = None
+    _recording: asyncio.Task[None] | None = None
     _changes: int = 0
     _used: set[str] = field(default_factory=set[str])
 
@@ -162,9 +163,10 @@ class Keyring:
 
     async def aclose(self) -> None:
         """End what is under way."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        under_way = [task for task in (self._reading, self._recording) if task is not None]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     def _proved(self, token: str) -> ApiKey | None:
         """Return the key that a token proves to be by what is known, and note that it was used."""
@@ -195,7 +197,7 @@ class Keyring:
         return self._reading
 
     async def _load(self) -> None:
-        """Read the keys, and record when they were used."""
+        """Read the keys, and have it recorded when they were used."""
         begun, changes = self.clock.monotonic(), self._changes
         self._tried_at = begun
         try:
@@ -206,7 +208,13 @@ class Keyring:
             raise StoreUnavailableError("the store did not tell the API keys in time") from error
         if changes == self._changes:  # else what was read may be older than what this process has kept
             self._read_at = begun
-        await self._record_use()
+        self._begin_to_record()
+
+    def _begin_to_record(self) -> None:
+        """Record in the background when keys were used: nobody waits for it, or is refused because it fails."""
+        if self._recording is None or self._recording.done():
+            self._recording = asyncio.get_running_loop().create_task(self._record_use())
+            self._recording.add_done_callback(self._told)
 
     async def _record_use(self) -> None:
         """Record when keys were last used; where others change a key at the same time, the next time will do."""
@@ -216,7 +224,7 @@ class Keyring:
         await asyncio.gather(*(self.store.save_key(key) for key in news))
 
     def _told(self, task: asyncio.Task[None]) -> None:
-        """Tell that the keys could not be read, whoever waits for it."""
+        """Tell that the keys could not be read or recorded, whoever waits for it."""
         if not task.cancelled() and (error := task.exception()) is not None:
             note = f"keys: {type(error).__name__}: {error}"
             self.watch(Event(what=Happening.STORE_FAILED, email_id="", note=note))

@@ -24,6 +24,7 @@ class CountingStore(MemoryStore):
     def __init__(self) -> None:
         """Start empty, and answer at once."""
         super().__init__()
+        self.full = False
         self.answers = asyncio.Event()
         self.answers.set()
 
@@ -33,6 +34,13 @@ class CountingStore(MemoryStore):
         found = dict(await super().load_keys())
         await self.answers.wait()
         return found
+
+
+    async def save_key(self, key: ApiKey) -> bool:
+        """Keep a key unless there is no room for any."""
+        if self.full:
+            raise StoreUnavailableError("the disk is full")
+        return await super().save_key(key)
 
 
 @pytest.fixture
@@ -247,6 +255,25 @@ async def test_use_is_recorded_to_within_minutes(ring: Keyring, store: CountingS
 
     assert 2 <= len(seen) <= 4
     assert store.keys[made.key.id].version <= 4
+
+
+async def test_a_key_opens_though_its_use_cannot_be_recorded(
+    ring: Keyring, store: CountingStore, clock: ManualClock
+) -> None:
+    """On a full disk whoever looks after it gets in, every time; that nothing is recorded is told."""
+    events: list[Event] = []
+    ring.watch = events.append
+    made = await issue(ring)
+    store.full = True
+
+    found = []
+    for _ in range(4):
+        clock.advance(60)
+        found.append(await ring.find(made.token.reveal()))
+        await settle()
+
+    assert found == [made.key] * 4
+    assert {event.what for event in events} == {Happening.STORE_FAILED}
 
 
 async def test_of_a_revocation_and_a_use_the_revocation_stays(
