@@ -1,6 +1,7 @@
 """The embedded store when its file, its disk or another process is in the way: it fails closed, in clear words."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,12 @@ import apsw
 import pytest
 from msgspec.structs import replace
 
+from mailadapters import system
 from mailadapters.sqlite import SqliteStore, open_store
+from mailadapters.sqlite.access import Access
+from mailadapters.sqlite.connection import SqliteFile
 from mailadapters.sqlite.faults import WHY, unavailable
+from mailadapters.sqlite.transactions import Patience
 from mailcore.errors import HealthUnavailableError, SettingsError, StoreUnavailableError
 from mailcore.message import Attachment
 from mailcore.ports import Query
@@ -33,6 +38,35 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
     await store.aclose()
 
 
+class Thief:
+    """Another process that takes the write lock once ours has let go of it after a failure, for as long as a commit.
+
+    Its `fail` is a call of a batch, and fails whatever came with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._other = apsw.Connection(str(path))
+        self._end = threading.Timer(0.02, self._other.execute, ["COMMIT"])
+
+    def fail(self, ours: apsw.Connection, _asked: Sequence[int]) -> Sequence[int]:
+        """Wait for the next statement of ours but the one that lets go of the lock."""
+        ours.exec_trace = self._look
+        raise ValueError("this call is wrong")
+
+    def _look(self, cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
+        """Take the lock before our statement does."""
+        if sql == "BEGIN IMMEDIATE":
+            cursor.connection.exec_trace = None
+            self._other.execute(sql)
+            self._end.start()
+        return True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._end.join()
+        self._other.close()
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the write lock, as another process would."""
@@ -41,6 +75,11 @@ def locked(path: Path) -> Iterator[None]:
     yield
     other.execute("COMMIT")
     other.close()
+
+
+def echoed(_db: apsw.Connection, asked: Sequence[int]) -> Sequence[int]:
+    """Answer every call with what it asked."""
+    return asked
 
 
 def overwritten(path: Path) -> None:
@@ -79,6 +118,24 @@ async def test_a_held_lock_is_waited_for_only_so_long(store: SqliteStore, path: 
         await store.add(queued("em_b"), MESSAGE)
 
     assert await store.count(Query()) == 1
+
+
+async def test_a_lock_that_was_lost_after_a_failure_is_waited_for_again(path: Path) -> None:
+    """One call of a batch fails, and another process writes before the others are performed apart: they only wait."""
+    access = Access(SqliteFile(str(path), Patience(2.0, system.new_clock().monotonic)))
+    await access.write(echoed, 0)
+    thief = Thief(path)
+    with locked(path):
+        asked = [asyncio.ensure_future(access.write(echoed, n)) for n in range(3)]
+        asked.append(asyncio.ensure_future(access.write(thief.fail, 3)))
+        await asyncio.sleep(0)
+
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert answers[:3] == [0, 1, 2]
+    assert isinstance(answers[3], ValueError)
+    await access.aclose()
+    thief.close()
 
 
 async def test_a_held_lock_stops_no_reader(store: SqliteStore, path: Path) -> None:

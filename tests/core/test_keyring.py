@@ -35,7 +35,6 @@ class CountingStore(MemoryStore):
         await self.answers.wait()
         return found
 
-
     async def save_key(self, key: ApiKey) -> bool:
         """Keep a key unless there is no room for any."""
         if self.full:

@@ -13,7 +13,7 @@ import apsw
 from mailadapters.sqlite.coalescing import Call
 from mailadapters.sqlite.rows import PORTION, run
 from mailadapters.sqlite.schema import migrate
-from mailadapters.sqlite.transactions import Patience, transaction
+from mailadapters.sqlite.transactions import Patience, begin, transaction
 
 
 class SqliteFile:
@@ -90,7 +90,7 @@ class Writer:
         try:
             with transaction(db, self._file.patience) as waited:
                 crowded = waited or db.data_version() != self._seen
-                _perform_isolated(db, calls)
+                _perform_isolated(db, calls, self._file.patience)
             self._seen = db.data_version()
         except apsw.Error:
             self.close()
@@ -117,7 +117,7 @@ def _part_id(call: Call) -> int:
     return id(call.part)
 
 
-def _perform_isolated(db: apsw.Connection, calls: Sequence[Call]) -> None:
+def _perform_isolated(db: apsw.Connection, calls: Sequence[Call], patience: Patience) -> None:
     """Perform calls together under the write lock, or, if that fails, so that each fails alone."""
     try:
         perform(db, calls)
@@ -126,11 +126,11 @@ def _perform_isolated(db: apsw.Connection, calls: Sequence[Call]) -> None:
             raise
         if db.in_transaction:
             run(db, "ROLLBACK")
-        run(db, "BEGIN IMMEDIATE")
-        _perform_apart(db, calls)
+        begin(db, patience)
+        _perform_apart(db, calls, patience)
 
 
-def _perform_apart(db: apsw.Connection, calls: Sequence[Call]) -> None:
+def _perform_apart(db: apsw.Connection, calls: Sequence[Call], patience: Patience) -> None:
     """Perform calls one by one, each under a savepoint, so that one that fails undoes nothing of the others.
 
     Some errors (a full disk) end the whole transaction: then the others begin once more without the one that failed.
@@ -142,8 +142,8 @@ def _perform_apart(db: apsw.Connection, calls: Sequence[Call]) -> None:
         except Exception as error:  # noqa: BLE001 - its caller raises it
             call.outcome = error
             if not db.in_transaction:
-                run(db, "BEGIN IMMEDIATE")
-                _perform_apart(db, [other for other in calls if other is not call])
+                begin(db, patience)
+                _perform_apart(db, [other for other in calls if other is not call], patience)
                 return
             run(db, "ROLLBACK TO apart")
         run(db, "RELEASE apart")

@@ -62,10 +62,19 @@ def _free(attempt: Callable[[], Any]) -> bool:
     return True
 
 
+def begin(db: apsw.Connection, patience: Patience) -> bool:
+    """Take the write lock; return whether others held it first.
+
+    Raises:
+        StoreUnavailableError: They held it for too long.
+    """
+    return patience.insist(lambda: run(db, "BEGIN IMMEDIATE"))
+
+
 @contextmanager
 def transaction(db: apsw.Connection, patience: Patience) -> Generator[bool]:
     """Hold the write lock: commit at the end, or leave the file as it was; tells whether others held it first."""
-    waited = patience.insist(lambda: run(db, "BEGIN IMMEDIATE"))
+    waited = begin(db, patience)
     try:
         yield waited
         run(db, "COMMIT")

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 import pytest
 from tests.apps.api.world import World, message, pointers
+from tests.e2e.town import until
 
 from mailcore.metering import LocalRates
 from mailcore.rates import RateLimit
@@ -156,9 +157,10 @@ async def test_use_is_shown(world: World, api: httpx.AsyncClient) -> None:
     await sends(api, told)
     await api.get("/api/providers")
 
-    listed = (await api.get("/api/keys")).json()["data"]
+    async def shown() -> str | None:
+        return (await api.get("/api/keys")).json()["data"][0]["last_used_at"]
 
-    assert listed[0]["last_used_at"] is not None
+    assert await until("its use is shown", shown)
 
 
 @pytest.mark.parametrize(
