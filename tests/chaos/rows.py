@@ -175,7 +175,8 @@ MONKEY: Sequence[Fault] = (
 )
 SOAK_S = 1800.0
 LOAD = (
-    Row(id="L1", what="ten times as much for 60 s", fault=partial(load.overload, seconds=60), profiles=BOTH,
+    Row(id="L1", what="ten times as much for 20 s", fault=partial(load.overload, seconds=20)),  # as with V9
+    Row(id="L1e", what="the same on SQLite, for 60 s", fault=partial(load.overload, seconds=60), profiles=EMBEDDED,
         minutes=3),
     Row(id="L2", what="soak: something fails every 20 s, for 30 min", rate=5, warm_s=60, minutes=33,
         fault=partial(load.monkey, faults=MONKEY, seconds=SOAK_S)),
