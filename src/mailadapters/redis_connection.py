@@ -72,15 +72,35 @@ def place_of(url: str) -> RedisPlace:
     return place
 
 
+class _Connection(redis.asyncio.Connection):
+    """A connection that was reset while idle is lost on uvloop, too: redis-py repeats the command on a new one.
+
+    uvloop raises a RuntimeError for a write to it, asyncio an OSError: https://github.com/MagicStack/uvloop/issues/506
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise redis.ConnectionError("the connection was lost while it was idle") from error
+
+
+class _EncryptedConnection(_Connection, redis.asyncio.SSLConnection):
+    """The same with TLS."""
+
+
 def client(place: RedisPlace) -> redis.asyncio.Redis:
     """Return a client; it connects with its first command. A command that may have been done is repeated once."""
-    return redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - redis-py leaves options untyped
+    made = redis.asyncio.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - redis-py leaves options untyped
         place.url,
         socket_timeout=LIMIT_S,
         socket_connect_timeout=LIMIT_S,
         retry=Retry(NoBackoff(), 1),
         max_connections=64,
     )
+    encrypted = issubclass(made.connection_pool.connection_class, redis.asyncio.SSLConnection)
+    made.connection_pool.connection_class = _EncryptedConnection if encrypted else _Connection
+    return made
 
 
 def blocking_client(place: RedisPlace) -> redis.Redis:

@@ -6,6 +6,8 @@ Whatever it does to an answer, what was asked may have happened, and whoever ask
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 SIZE = 1 << 16
+_AT_ONCE = struct.pack("ii", 1, 0)  # a close that lingers for 0 s is a reset
 Marked = Callable[[bytes], bool]
 """Says whether the answer to these bytes of a request is to be lost."""
 
@@ -102,6 +105,12 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def reset(self) -> None:
+        """Reset all connections as a firewall does that has forgotten them: a caller gets a reset and never an end."""
+        for link in self._links:
+            link.ours[1].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        await self.cut()
 
     def half_close(self) -> None:
         """Tell every caller that the server will say nothing more, on connections that go on otherwise."""

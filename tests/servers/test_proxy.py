@@ -157,3 +157,14 @@ async def test_a_half_closed_connection_says_its_end(network: Proxy, caller: Cal
     network.half_close()
 
     assert await caller.reader.read() == b""
+
+
+async def test_an_idle_connection_may_be_reset(network: Proxy, caller: Caller, dial: Dial) -> None:
+    """The caller reads a reset, which is no end; new connections work."""
+    assert await caller.ask(b"hello") == b"HELLO"
+
+    await network.reset()
+
+    with pytest.raises(ConnectionResetError):
+        await caller.reader.read()
+    assert await (await dial()).ask(b"hello") == b"HELLO"
