@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from types import UnionType
 from typing import Annotated, Final, Literal, TypeAlias, TypeGuard, Union, cast, get_args, get_origin
 
@@ -24,7 +25,10 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 Held: TypeAlias = tuple[type, ...]
 
 MOST: Final = 100
-"""So many problems of one value are told."""
+"""So many problems of one value are told, and so many members of a list or an object are looked at one by one.
+
+A look costs some 50 µs, and an event loop stands still meanwhile; no list of a message may have as many members.
+"""
 
 FILLER: Final = "nothing@mended.example"
 
@@ -106,15 +110,16 @@ def _is_struct(option: object) -> TypeGuard[type[Struct]]:
 
 
 def _named(value: object) -> dict[str, object] | None:
-    """Return an object without what JSON could not name; None if it is none."""
+    """Return the first members of an object without what JSON could not name; None if it is none."""
     if not isinstance(value, dict):
         return None
-    return {name: one for name, one in cast("dict[object, object]", value).items() if isinstance(name, str)}
+    first = islice(cast("dict[object, object]", value).items(), MOST)
+    return {name: one for name, one in first if isinstance(name, str)}
 
 
 def _listed(value: object) -> list[object] | None:
-    """Return a list; None if it is none."""
-    return cast("list[object]", value) if isinstance(value, list) else None
+    """Return the first members of a list; None if it is none."""
+    return cast("list[object]", value)[:MOST] if isinstance(value, list) else None
 
 
 def _fits(value: object, kind: object, held: Held) -> str | None:

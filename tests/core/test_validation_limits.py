@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from msgspec.structs import replace
 from mailcore.errors import InvalidMessageError
 from mailcore.message import LIMITS, Address, Attachment, Limits, Message
 from mailcore.problems import ProblemCode
-from mailcore.validation import checked
+from mailcore.validation import checked, problems_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GOOD = Message(from_="shop@a.test", to="ann@b.test", subject="s", text="t")
@@ -166,14 +168,26 @@ def test_a_smaller_table_of_limits_is_obeyed() -> None:
 WORST = ('"{}"!', '"', "<", "=?", "(", "a.", "\\", "@", ";", "a<", "é", "a=", "ﷺ")
 
 
-def calls_of_checking(text: str) -> int:
-    """Return how many calls, of Python and of C, it takes to refuse a text in every field."""
+def calls_of(work: Callable[[], object]) -> int:
+    """Return how many calls, of Python and of C, some work makes until it is done, or refuses a message."""
     count = 0
 
     def counted(*_: object) -> None:
         nonlocal count
         count += 1
 
+    sys.setprofile(counted)
+    try:
+        work()
+    except InvalidMessageError:
+        return count
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def calls_of_checking(text: str) -> int:
+    """Return how many calls it takes to refuse a text in every field."""
     message = Message(
         from_=text,
         to=[text, Address(text, text)],
@@ -184,14 +198,7 @@ def calls_of_checking(text: str) -> int:
         tags=[text],
         metadata={text: text},
     )
-    sys.setprofile(counted)
-    try:
-        checked(message, now=NOW)
-    except InvalidMessageError:
-        return count
-    finally:
-        sys.setprofile(None)
-    return -1
+    return calls_of(lambda: checked(message, now=NOW))
 
 
 @pytest.mark.parametrize("piece", WORST)
@@ -212,3 +219,24 @@ def test_sixty_thousand_recipients_are_counted_and_not_read() -> None:
         checked(replace(GOOD, to=["x"] * 60_000), now=NOW)
 
     assert [one.code for one in caught.value.problems] == [ProblemCode.TOO_MANY]
+
+
+MEMBERS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "no addresses": lambda n: {"to": [[]] * n, "cc": [{}] * n},
+    "one no address, the last": lambda n: {"to": ["a@b.test"] * n + [5]},
+    "no files": lambda n: {"attachments": [{"filename": 1}] * n},
+    "no texts": lambda n: {"tags": [1] * n, "metadata": dict.fromkeys(map(str, range(n)), 1)},
+    "no fields": lambda n: dict.fromkeys(map(str, range(n)), 1),
+}
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_the_work_does_not_grow_with_members_that_are_of_no_use(kind: str) -> None:
+    """Of a list of any length a hundred are looked at: nobody else is answered meanwhile."""
+    body = MEMBERS[kind]
+    problems_of(body(1), now=NOW)
+
+    once, twice = (calls_of(partial(problems_of, body(n), now=NOW)) for n in (1_000, 2_000))
+
+    assert 0 < twice <= once
+    assert once < 200_000

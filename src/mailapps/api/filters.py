@@ -102,7 +102,11 @@ def from_query_string(query_string: bytes, kind: type[Asked]) -> Asked:
     Raises:
         RefusedError: A parameter is unknown, wrong or there twice; names every one.
     """
-    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    try:
+        pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError as error:
+        detail = f"a query has {_MOST_PARAMETERS} parameters at most"
+        raise invalid([Problem("query:", ProblemCode.TOO_MANY, detail)]) from error
     value, found = _gathered(pairs)
     found += [_in_query(one) for one in islice(shape_problems(value, kind), MOST)]
     if found:

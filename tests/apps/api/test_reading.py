@@ -144,6 +144,14 @@ async def test_every_wrong_parameter_is_told_at_once(api: httpx.AsyncClient) -> 
     ]
 
 
+async def test_a_query_of_too_many_parameters_is_refused(world: World, api: httpx.AsyncClient) -> None:
+    """A hundred will do for everybody; one more is no fault of the service."""
+    answer = await api.get("/api/emails?" + "&".join(["metadata=a:0"] * 101))
+
+    assert (answer.status_code, pointers(answer)) == (400, [("query:", "too_many")])
+    assert world.crashes == []
+
+
 @pytest.mark.parametrize(
     ("query", "pointer", "code"),
     [
