@@ -6,15 +6,19 @@ So an API under load writes a message for fifty e-mails and not one for each.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from mailadapters.reach import UnreachableError
+from mailadapters.reach import UnreachableError, name_of
 from mailcore.errors import QueueUnavailableError
+from mailcore.events import unexpected
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
 
 W = TypeVar("W")
+
+log = logging.getLogger("mailadapters.gathering")
 
 
 class WakeUps(NamedTuple):
@@ -70,20 +74,34 @@ class Gathering(Generic[W]):
             await self._writing
 
     async def _write_waiting(self) -> None:
-        """Write all that waits, and what comes meanwhile."""
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            try:
-                await self._write([what for what, _ in waiting])
-            except UnreachableError as error:
-                for done in _still_asked(waiting):
-                    done.set_exception(QueueUnavailableError(str(error)))
-            else:
-                for done in _still_asked(waiting):
-                    done.set_result(None)
-        self._writing = None
+        """Write all that waits, and what comes meanwhile; whoever waits has an answer then, even if this is ended."""
+        waiting: list[tuple[W, asyncio.Future[None]]] = []
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, []
+                _answer(waiting, await self._refused([what for what, _ in waiting]))
+        finally:
+            waiting, self._waiting, self._writing = [*waiting, *self._waiting], [], None
+            _answer(waiting, "the process writes no more")
+
+    async def _refused(self, what: Sequence[W]) -> str:
+        """Write something, and return why it was not taken: nothing if it was."""
+        try:
+            await self._write(what)
+        except UnreachableError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - those who wait must hear of it, and the next ones be written
+            log.error("wake-ups were not written: %s", unexpected(error).note)
+            return f"unexpected: {name_of(error)}"
+        return ""
 
 
-def _still_asked(waiting: Sequence[tuple[W, asyncio.Future[None]]]) -> list[asyncio.Future[None]]:
-    """Return those who have not given up meanwhile."""
-    return [done for _, done in waiting if not done.done()]
+def _answer(waiting: Sequence[tuple[W, asyncio.Future[None]]], refused: str) -> None:
+    """Tell those who have not given up meanwhile."""
+    for _, done in waiting:
+        if done.done():
+            continue
+        if refused:
+            done.set_exception(QueueUnavailableError(refused))
+        else:
+            done.set_result(None)

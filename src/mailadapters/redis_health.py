@@ -12,6 +12,7 @@ held, the worse of the copy and the record is written.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -34,6 +35,7 @@ from mailadapters.redis_wishes import (
     with_own,
 )
 from mailadapters.system import new_token
+from mailcore.events import unexpected
 from mailcore.health import Health
 
 FRESH_FOR: Final = 0.25
@@ -41,6 +43,8 @@ FRESH_FOR: Final = 0.25
 
 TRIES: Final = 64
 """How often a write is decided again because others were faster, before the process goes on by its copy."""
+
+log = logging.getLogger("mailadapters.redis_health")
 
 
 class RedisHealth:
@@ -122,16 +126,25 @@ class RedisHealth:
         """Write what waits, or keep it here if Redis does not take it."""
         wishes, known.waiting = known.waiting, []
         merge, known.astray = known.astray, False
+        made: list[Made] | None = None
         try:
             known.record, made = await self._replaced(provider, known, wishes, merge=merge)
         except (UnreachableError, UnreadableRecordError) as error:
             self.unreadable += isinstance(error, UnreadableRecordError)
+        except Exception as error:  # noqa: BLE001 - those who wait must hear something, and the next ones be written
+            log.error("health was not written: %s", unexpected(error).note)
+        finally:  # even if this is ended
+            self._settle(provider, known, wishes, made)
+
+    def _settle(self, provider: str, known: Known, wishes: list[Wish], made: list[Made] | None) -> None:
+        """Answer those who wait, by the copy if nothing was made; what came meanwhile is written next."""
+        known.busy = None
+        if made is None:
             strand(known, wishes)
         else:
             if not known.astray:
                 known.health = with_own(known.record.health, known.waiting)
             answer(made)
-        known.busy = None
         if known.waiting:
             self._write_in(provider, known, 0.0 if any(wish.answer for wish in known.waiting) else FRESH_FOR)
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -156,6 +156,39 @@ async def test_each_head_of_a_connection_has_its_own_time(served: Running, monke
     writer.write(b"GET /health/live HTTP/1.1\r\nHost: ")
 
     assert await asyncio.wait_for(reader.read(), 10) == b""
+    writer.close()
+
+
+async def test_who_dawdles_over_a_body_that_nobody_reads_is_not_waited_for(
+    served: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer may come before the body; what comes of that afterwards keeps no connection open."""
+    monkeypatch.setattr(server, "HEAD_WITHIN", timedelta(milliseconds=20))
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.02)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+
+    writer.write(b"1")
+
+    async with asyncio.timeout(10):
+        await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("end", [b"X-A: " + b"a" * 1000 + b"\r\n", b"a" * 1000])
+async def test_a_head_of_any_length_is_not_read(served: Running, end: bytes) -> None:
+    """Headers without number, or one without an end: the caller is told, and nothing more is kept of it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ")
+
+    with suppress(ConnectionError):
+        for _ in range(2_000):
+            writer.write(end)
+            await writer.drain()
+    with suppress(ConnectionError):
+        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 400")
+
     writer.close()
 
 
