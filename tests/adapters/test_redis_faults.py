@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
 
 import pytest
 import redis.asyncio
+from msgspec import structs
 from tests.servers.proxy import Proxy, proxy
 from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
 
 from mailadapters.dramatiq_queue import DramatiqQueue, open_queue
 from mailadapters.redis_connection import SCHEMES, client, place_of
+from mailadapters.redis_records import record_of
 from mailcore.message import Lane
 from mailcore.rates import RateLimit
+from mailcore.testing.manual_clock import BEGINNING
 
+SECRET = "hunter2"
 TEN = RateLimit(requests=10, per=timedelta(hours=1))
 
 
@@ -82,3 +86,47 @@ def test_what_a_url_wants_encrypted_is() -> None:
 
     assert not isinstance(plain.make_connection(), redis.asyncio.SSLConnection)
     assert isinstance(encrypted.make_connection(), redis.asyncio.SSLConnection)
+
+
+async def test_health_goes_on_by_what_is_known_here_after_an_error_that_nobody_foresaw(
+    queue: DramatiqQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asked has his answer, and the next write brings along what that one would have written."""
+    replace, errors = queue.health._replace, [RuntimeError(SECRET)]
+
+    def failing(**arguments: object) -> Awaitable[bytes | None]:
+        if errors:
+            raise errors.pop()
+        swapped: Awaitable[bytes | None] = replace(**arguments)
+        return swapped
+
+    queue.health._replace = failing
+    async with asyncio.timeout(10):
+        alone = await queue.health.update("p", lambda health: structs.replace(health, not_before=BEGINNING))
+        again = await queue.health.update("p", lambda health: health)
+
+    assert alone.not_before == again.not_before == BEGINNING
+    assert record_of(await queue._connection.hget(f"{queue._place.prefix}:health", "p")).health == again
+    assert "RuntimeError" in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_nobody_waits_for_health_whose_write_was_ended(queue: DramatiqQueue) -> None:
+    """Whoever asked goes on by what is known here, and the next write is made."""
+    replace, began = queue.health._replace, asyncio.Event()
+
+    async def endless(**_: object) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    queue.health._replace = endless
+    asked = asyncio.ensure_future(queue.health.update("p", lambda health: health))
+    await began.wait()
+    closing = asyncio.ensure_future(queue.health.aclose())
+    await asyncio.sleep(0)
+
+    closing.cancel()
+
+    queue.health._replace = replace
+    async with asyncio.timeout(10):
+        assert await asked == await queue.health.update("p", lambda health: health)

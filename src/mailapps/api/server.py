@@ -26,12 +26,15 @@ KEEP_ALIVE_S: Final = 75
 HEAD_WITHIN: Final = timedelta(seconds=30)
 """How long the head of a request may take to arrive, on a new connection from its very opening."""
 
+MOST_HEAD: Final = 64 * 1024
+"""Bytes of a request's head, about; the parser itself would take any number."""
+
 DRAIN_WITHIN_S: Final = 25
 """How long requests that were accepted are waited for; the longest one may take is the body's time and the store's."""
 
 
 class HastyProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which waits for the head of a request for ever; this one does not.
+    """uvicorn's HTTP, which waits for the head of a request for ever, however long it is; this one does not.
 
     One timer for each connection looks whether a head has been on its way for too long, as one for each request
     would cost more than the rest of this class.
@@ -40,18 +43,35 @@ class HastyProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Start the clock for the first request."""
         super().connection_made(transport)
+        self._head: int | None = None
         self._head_by = self.loop.time() + HEAD_WITHIN.total_seconds()
         self._look()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, and end a request whose head is too long."""
+        before = self._head
+        super().data_received(data)
+        if before is not None and self._head is not None:  # all of it was head
+            self._head += len(data)
+            if self._head > MOST_HEAD:
+                self.send_400_response(f"The head of a request may have {MOST_HEAD} bytes.")
 
     def on_message_begin(self) -> None:
         """Start the clock anew: the keep-alive's stops with the first byte."""
         super().on_message_begin()
+        self._head = 0
         self._head_by = self.loop.time() + HEAD_WITHIN.total_seconds()
 
     def on_headers_complete(self) -> None:
         """Stop the clock: from here on the application has its own."""
-        self._head_by = math.inf
+        self._head, self._head_by = None, math.inf
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Start the clock anew where an answer came before the body: what is left of that stops the keep-alive's."""
+        super().on_response_complete()
+        if self.cycle.response_complete:
+            self._head_by = min(self._head_by, self.loop.time() + KEEP_ALIVE_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Look no more."""
