@@ -1,7 +1,8 @@
 """Logs: one line per attempt, settlement or failure, with ids and numbers, never with addresses or content (I40).
 
 What is logged is chosen field by field here; nothing that a caller or a provider wrote is passed on. Lines go to
-standard error, so that what a command prints as its result stays apart.
+standard error, so that what a command prints as its result stays apart. A line that cannot be written there (the disk
+is full, the reader of a pipe has gone) is dropped: no log is a reason to stop mail, nor to deny what is done already.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, TextIO
 
@@ -53,7 +55,7 @@ def set_up(settings: LogSettings, stream: TextIO = sys.stderr, *, color: bool = 
             *(_text(color=color) if text else _json()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=Lines(stream),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -61,6 +63,36 @@ def set_up(settings: LogSettings, stream: TextIO = sys.stderr, *, color: bool = 
     root.setLevel(max(level, logging.INFO))
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@dataclass
+class Lines:
+    """Writes lines to a stream, and drops those that it does not take.
+
+    Attributes:
+        dropped: How many it did not take.
+    """
+
+    stream: TextIO
+    dropped: int = 0
+    _writer: structlog.WriteLogger = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let the library write, which keeps lines of several threads apart."""
+        self._writer = structlog.WriteLogger(self.stream)
+
+    def __call__(self, *_: object) -> Lines:
+        """Return what writes the lines of a logger: there is one for all."""
+        return self
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        try:
+            self._writer.msg(line)
+        except (OSError, ValueError):  # a closed file's error is a ValueError
+            self.dropped += 1
+
+    debug = info = warning = error = critical = msg
 
 
 def _json() -> list[Processor]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import io
 import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TextIO
 
 import pytest
 import structlog
@@ -180,3 +185,74 @@ def test_on_a_terminal_lines_are_for_people() -> None:
     assert "submitted" in stream.getvalue()
     assert "email_id=em_1" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+def full_disk() -> TextIO:
+    """Return a file whose disk has no room left."""
+    return Path("/dev/full").open("w", encoding="utf-8")
+
+
+def lost_pipe() -> TextIO:
+    """Return a pipe whose reader has gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return os.fdopen(writing, "w", encoding="utf-8")
+
+
+def closed_file() -> TextIO:
+    """Return a file that is closed."""
+    with Path(os.devnull).open("w", encoding="utf-8") as file:
+        return file
+
+
+@pytest.fixture(params=[full_disk, lost_pipe, closed_file])
+def dead_end(request: pytest.FixtureRequest) -> Iterator[TextIO]:
+    """Give a stream that takes nothing."""
+    made: Callable[[], TextIO] = request.param
+    stream = made()
+    yield stream
+    with contextlib.suppress(OSError):  # what it could not write it tries once more
+        stream.close()
+
+
+@pytest.mark.parametrize("what", list(Happening))
+def test_an_event_that_cannot_be_written_is_dropped(dead_end: TextIO, what: Happening) -> None:
+    """A log is no reason to stop mail: whoever tells an event goes on, and may tell the next one."""
+    set_up(LogSettings(level="debug", format="json"), dead_end)
+    watch = watching(structlog.get_logger())
+
+    for _ in range(2):
+        watch(Event(what=what, email_id="em_1", email=email(), attempt=attempt()))
+
+
+def test_a_line_of_a_library_that_cannot_be_written_is_dropped(dead_end: TextIO) -> None:
+    """Whoever logs in the midst of its own answer to a failure ends that answer."""
+    set_up(LogSettings(format="json"), dead_end)
+
+    for level in (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
+        logging.getLogger("mailadapters.reach").log(level, "away")
+
+
+def test_what_is_said_after_the_disk_had_no_room_is_written() -> None:
+    """A stream that could not be written to once is tried again with the next line."""
+    stream = Filling()
+    set_up(LogSettings(), stream)
+    watch = watching(structlog.get_logger())
+
+    for note in ("before", "lost", "after"):
+        stream.full = note == "lost"
+        watch(Event(what=Happening.STORE_FAILED, email_id="em_1", note=note))
+
+    assert [json.loads(line)["note"] for line in stream.getvalue().splitlines()] == ["before", "after"]
+
+
+class Filling(io.StringIO):
+    """A file whose disk can be full for a while."""
+
+    full = False
+
+    def write(self, text: str) -> int:
+        """Take a text while there is room."""
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(text)

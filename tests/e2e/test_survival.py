@@ -4,7 +4,9 @@ import asyncio
 from collections import Counter
 
 import httpx
-from tests.e2e.town import LEASE_S, Running, Town, accept, outcomes, post, reach, show, until
+import pytest
+from tests.e2e.town import LEASE_S, MAILCORE, Running, Town, accept, outcomes, post, reach, show, start, until
+from tests.servers.running import free_port
 
 
 async def test_fifty_equal_posts_with_one_key_make_one_email(place: Town) -> None:
@@ -107,3 +109,20 @@ async def test_api_and_worker_share_one_file_as_two_processes(place: Town) -> No
     email = await reach(api, email_id, "sent")
     assert before["attempts"] == []
     assert outcomes(email) == [("sendgrid", "accepted")]
+
+
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2> >(:)"], ids=["full disk", "pipe whose reader has gone"])
+async def test_a_log_that_cannot_be_written_stops_no_mail(place: Town, stderr: str) -> None:
+    """What is durable is answered with 201 and sent, failures in between included, and the end is a good one."""
+    port = free_port()
+    arguments = ["up", "--config", str(place.configure("sendgrid", "mailgun", port=port))]
+    shell = ("bash", "-c", f'exec "$0" "$@" {stderr}', MAILCORE)
+    service = start(arguments, f"http://127.0.0.1:{port}", place.folder / "up.log", shell)
+    place.running.append(service)
+    await until("up answers", service.answers)
+    await place.break_down("sendgrid", {"kind": "status", "status": 503})
+
+    emails = [await reach(service, await accept(service), "sent") for _ in range(3)]
+
+    assert {email["attempts"][-1]["provider"] for email in emails} == {"mailgun"}
+    assert await asyncio.to_thread(service.terminate) == 0
