@@ -39,6 +39,7 @@ class Server:
         ping: Returns if it answers.
         faults: All that its driver raises for what a server or a network does.
         limit_s: How long a call may take.
+        busy: What its driver raises of these for want of a connection, before it has asked a server anything.
         told: What logs and errors say of a fault.
     """
 
@@ -46,6 +47,7 @@ class Server:
     ping: Callable[[], Awaitable[object]]
     faults: tuple[type[Exception], ...]
     limit_s: float
+    busy: tuple[type[Exception], ...] = ()
     told: Callable[[Exception], str] = name_of
 
 
@@ -71,7 +73,7 @@ class Reach:
             within_s: How long that may take, if it is another time than the server's usual.
 
         Raises:
-            UnreachableError: It did not answer in time, or it has not for a while and is not asked.
+            UnreachableError: It did not answer in time, it has not for a while and is not asked, or nobody could ask.
         """
         if self.down:
             self.look()
@@ -80,7 +82,8 @@ class Reach:
             async with asyncio.timeout(within_s or self._server.limit_s):
                 return await call()
         except self._server.faults as error:
-            self._lost(error)
+            if not isinstance(error, self._server.busy):
+                self._lost(error)
             raise UnreachableError(f"{self._server.name}: {self._server.told(error)}") from error
 
     def look(self) -> None:
@@ -103,10 +106,10 @@ class Reach:
     def _lost(self, error: Exception) -> None:
         """Remember that it does not answer."""
         self._ask_again_at = self._monotonic() + REST_S
-        if not self.down:
+        was_down, self.down = self.down, True
+        if not was_down:
             name, told = self._server.name, self._server.told(error)
             log.warning("%s cannot be used (%s); mail goes on without it", name, told)
-        self.down = True
 
     async def aclose(self) -> None:
         """Stop asking."""

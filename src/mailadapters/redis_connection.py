@@ -27,6 +27,9 @@ LIMIT_S: Final = 0.2
 BLOCK_S: Final = 1.0
 """How long a thread of a worker waits for a wake-up before it looks whether it is to end."""
 
+MOST_CONNECTIONS: Final = 64
+"""So many connections does a process have at most, but for those of its workers' threads."""
+
 FAULTS: Final = (redis.RedisError, OSError, TimeoutError)
 """All that redis-py raises for what a server or a network does."""
 
@@ -96,7 +99,7 @@ def client(place: RedisPlace) -> redis.asyncio.Redis:
         socket_timeout=LIMIT_S,
         socket_connect_timeout=LIMIT_S,
         retry=Retry(NoBackoff(), 1),
-        max_connections=64,
+        max_connections=MOST_CONNECTIONS,
     )
     encrypted = issubclass(made.connection_pool.connection_class, redis.asyncio.SSLConnection)
     made.connection_pool.connection_class = _EncryptedConnection if encrypted else _Connection
@@ -115,7 +118,9 @@ def blocking_client(place: RedisPlace) -> redis.Redis:
 
 def reach_of(connection: redis.asyncio.Redis, monotonic: Callable[[], float]) -> Reach:
     """Return whether the server at the other end answers."""
-    server = Server(name="Redis", ping=partial(_ping, connection), faults=FAULTS, limit_s=LIMIT_S)
+    server = Server(
+        name="Redis", ping=partial(_ping, connection), faults=FAULTS, busy=(redis.MaxConnectionsError,), limit_s=LIMIT_S
+    )
     return Reach(server, monotonic)
 
 

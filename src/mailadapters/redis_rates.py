@@ -6,6 +6,7 @@ Without Redis each process goes on by itself from where all of them were: nobody
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -18,6 +19,9 @@ from mailcore.rates import Admission, Bucket, RateLimit, full_at, told
 
 WITHIN_S: Final = 0.1
 """How long a request may wait for its turn to be counted; the API has more to do than that."""
+
+TURNS: Final = 32
+"""So many requests are counted at the same time: each takes a connection, and wake-ups need some as well."""
 
 COUNT: Final = """
 local time = redis.call('TIME')
@@ -56,19 +60,34 @@ class RedisRates:
         self._reach = reach
         self._prefix = f"{prefix}:rate:"
         self._local = local
+        self._turns = asyncio.Semaphore(TURNS)
 
     async def admit(self, name: str, limit: RateLimit) -> Admission:
         return (await self.admit_together([Bucket(name, limit)]))[0]
 
     async def admit_together(self, buckets: Sequence[Bucket]) -> Sequence[Admission]:
         try:
-            allowed, *full_in_us = await self._reach.ask(partial(self._counted, buckets), self.within_s)
-        except UnreachableError:
+            allowed, *full_in_us = await self._asked(buckets)
+        except (UnreachableError, TimeoutError):
             return await self._local.admit_together(buckets)
         stands = list(zip(buckets, full_in_us, strict=True))
         for one, left in stands:
             self._local.note(one.name, left)
         return [told(one.limit, left, allowed=bool(allowed) or _has_room(one, left)) for one, left in stands]
+
+    async def _asked(self, buckets: Sequence[Bucket]) -> Sequence[int]:
+        """Have Redis count in its turn; a time that is over because it was spent waiting for one says nothing of Redis.
+
+        Raises:
+            UnreachableError: Redis did not answer in time.
+            TimeoutError: The turn came too late.
+        """
+        ask = partial(self._reach.ask, partial(self._counted, buckets), self.within_s)
+        if not self._turns.locked():
+            async with self._turns:
+                return await ask()
+        async with asyncio.timeout(self.within_s), self._turns:
+            return await ask()
 
     async def _counted(self, buckets: Sequence[Bucket]) -> Sequence[int]:
         """Have Redis count one in each bucket."""

@@ -14,8 +14,9 @@ from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
 
 from mailadapters.dramatiq_queue import DramatiqQueue, open_queue
-from mailadapters.redis_connection import SCHEMES, client, place_of
+from mailadapters.redis_connection import MOST_CONNECTIONS, SCHEMES, client, place_of
 from mailadapters.redis_records import record_of
+from mailcore.errors import QueueUnavailableError
 from mailcore.message import Lane
 from mailcore.rates import RateLimit
 from mailcore.testing.manual_clock import BEGINNING
@@ -130,3 +131,62 @@ async def test_nobody_waits_for_health_whose_write_was_ended(queue: DramatiqQueu
     queue.health._replace = replace
     async with asyncio.timeout(10):
         assert await asked == await queue.health.update("p", lambda health: health)
+
+
+async def test_two_hundred_requests_at_once_are_counted_by_a_redis_that_is_well(
+    queue: DramatiqQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They take turns: all are told how they stand with each other, and wake-ups go through meanwhile."""
+    most = RateLimit(requests=150, per=timedelta(hours=1))
+
+    counting = asyncio.gather(*(queue.rates.admit("key_1", most) for _ in range(200)))
+    await asyncio.gather(*(queue.enqueue([f"em_{n}"], lane=Lane.URGENT) for n in range(20)))
+    told = await counting
+
+    assert sorted(one.remaining for one in told if one.allowed) == list(range(150))
+    assert sum(one.allowed for one in told) == 150
+    assert not caplog.records
+
+
+async def test_who_gets_no_turn_in_time_is_judged_here_and_redis_is_not_called_lost(
+    queue: DramatiqQueue,
+) -> None:
+    """A crowd says nothing of Redis."""
+    queue.rates.within_s = 0
+    queue.rates._turns = asyncio.Semaphore(0)
+
+    alone = [await queue.rates.admit("key_1", TEN) for _ in range(11)]
+
+    assert [one.allowed for one in alone] == [True] * 10 + [False]
+    assert not queue._reach.down
+
+
+async def test_a_want_of_connections_is_no_loss_of_redis(queue: DramatiqQueue) -> None:
+    """Whoever got none is told so; the next one goes through."""
+    pool = queue._connection.connection_pool
+    held = [await pool.get_connection() for _ in range(MOST_CONNECTIONS)]
+
+    with pytest.raises(QueueUnavailableError, match="MaxConnectionsError"):
+        await queue.enqueue(["em_a"], lane=Lane.URGENT)
+
+    await pool.release(held.pop())
+    await queue.enqueue(["em_b"], lane=Lane.URGENT)
+    for one in held:
+        await pool.release(one)
+
+
+async def test_a_log_that_cannot_be_written_does_not_hide_that_redis_is_lost(
+    queue: DramatiqQueue, network: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody after the first waits in vain."""
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("mailadapters.reach.log.warning", full)
+    await network.refuse()
+
+    with pytest.raises(OSError, match="no space left"):
+        await queue.ping()
+
+    assert queue._reach.down
