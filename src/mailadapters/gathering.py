@@ -91,7 +91,7 @@ class Gathering(Generic[W]):
         except UnreachableError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - those who wait must hear of it, and the next ones be written
-            log.error("wake-ups were not written: %s", unexpected(error).note)
+            log.error("wake-ups were not written: %s", unexpected(error).note)  # noqa: TRY400 - not its words
             return f"unexpected: {name_of(error)}"
         return ""
 

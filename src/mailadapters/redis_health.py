@@ -132,7 +132,7 @@ class RedisHealth:
         except (UnreachableError, UnreadableRecordError) as error:
             self.unreadable += isinstance(error, UnreadableRecordError)
         except Exception as error:  # noqa: BLE001 - those who wait must hear something, and the next ones be written
-            log.error("health was not written: %s", unexpected(error).note)
+            log.error("health was not written: %s", unexpected(error).note)  # noqa: TRY400 - not its words
         finally:  # even if this is ended
             self._settle(provider, known, wishes, made)
 

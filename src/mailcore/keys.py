@@ -8,11 +8,12 @@ under a pepper that the store need not hold. The secret is 256 random bits, so t
 from __future__ import annotations
 
 import hmac
+import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -66,6 +67,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
         senders: The addresses and domains that it may send from; all if there is none.
         created_at: When it was made.
         expires_at: When it ends by itself; None if it does not.
+        replaced_until: Until when it goes on beside the key that has replaced it; None if none has.
         revoked_at: When somebody ended it.
         last_used_at: About when it was last used, to within minutes; None if it never was.
         limit: How often it may ask; None for what the service allows every key.
@@ -81,6 +83,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     senders: tuple[str, ...] = ()
     created_at: datetime
     expires_at: datetime | None = None
+    replaced_until: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     limit: RateLimit | None = None
@@ -89,6 +92,30 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Return which key it is, and nothing that helps to guess it."""
         return f"ApiKey({self.id})"
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it ends, by itself or because it was replaced; None if it does not."""
+        return min((end for end in (self.expires_at, self.replaced_until) if end is not None), default=None)
+
+
+class Bounds(Protocol):
+    """What bounds whoever makes a key: what a key has of the same names."""
+
+    @property
+    def senders(self) -> tuple[str, ...]:
+        """The addresses and domains that may be sent from; all if there is none."""
+        ...
+
+    @property
+    def daily(self) -> int | None:
+        """How many e-mails may be submitted a day."""
+        ...
+
+    @property
+    def limit(self) -> RateLimit | None:
+        """How often may be asked."""
+        ...
 
 
 ApiKeys = Mapping[str, ApiKey]
@@ -167,7 +194,7 @@ def state_of(key: ApiKey, now: datetime) -> KeyState:
     """Return whether a key opens anything now."""
     if key.revoked_at is not None:
         return KeyState.REVOKED
-    if key.expires_at is not None and key.expires_at <= now:
+    if key.ends_at is not None and key.ends_at <= now:
         return KeyState.EXPIRED
     return KeyState.ACTIVE
 
@@ -191,8 +218,43 @@ def revoked(key: ApiKey, now: datetime) -> ApiKey:
 
 def outliving(key: ApiKey, until: datetime) -> ApiKey:
     """Return a key that was replaced: it ends then, or when it would have ended anyway."""
-    ends = until if key.expires_at is None else min(until, key.expires_at)
-    return replace(key, version=key.version + 1, expires_at=ends)
+    ends = until if key.ends_at is None else min(until, key.ends_at)
+    return replace(key, version=key.version + 1, replaced_until=ends)
+
+
+def replacing(key: ApiKey, at: datetime) -> ApiKey:
+    """Return a draft of the key that replaces one: like it, and without the end that was only the old one's."""
+    return replace(key, created_at=at, replaced_until=None)
+
+
+def narrowed(draft: ApiKey, maker: Bounds) -> ApiKey:
+    """Return a draft with the bounds of the key that makes it, where it has none of its own."""
+    return replace(
+        draft,
+        senders=draft.senders or maker.senders,
+        daily=draft.daily or maker.daily,
+        limit=draft.limit or maker.limit,
+    )
+
+
+def widened(draft: ApiKey, maker: Bounds) -> Iterator[str]:
+    """Yield the bounds of a draft that the key that makes it does not have itself, by the names of their fields."""
+    if not all(_within(sender, maker.senders) for sender in draft.senders):
+        yield "senders"
+    if maker.daily is not None and (draft.daily or math.inf) > maker.daily:
+        yield "daily"
+    if maker.limit is not None and not (draft.limit and _is_as_seldom(draft.limit, maker.limit)):
+        yield "rate_limit"
+
+
+def _within(sender: str, senders: Collection[str]) -> bool:
+    """Whether an address or a domain is one of some senders, or an address in a domain of theirs."""
+    return not senders or sender in senders or ("@" in sender and allows_sender(senders, sender))
+
+
+def _is_as_seldom(limit: RateLimit, bound: RateLimit) -> bool:
+    """Whether a limit lets nobody ask more than a bound, neither at once nor in the long run."""
+    return limit.requests <= bound.requests and limit.requests * bound.per <= bound.requests * limit.per
 
 
 def used(key: ApiKey, at: datetime) -> ApiKey:

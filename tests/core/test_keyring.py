@@ -195,7 +195,7 @@ async def test_two_changes_at_the_same_time_are_both_made(
     )
 
     key = (await ring.current())[made.key.id]
-    assert (key.version, key.expires_at, key.revoked_at) == (3, now, now)
+    assert (key.version, key.ends_at, key.revoked_at) == (3, now, now)
 
 
 async def test_a_store_that_hangs_is_not_waited_for(ring: Keyring, store: CountingStore) -> None:

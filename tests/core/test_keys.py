@@ -119,7 +119,7 @@ def test_a_replaced_key_never_lives_longer_than_it_would_have(ends: int | None, 
     """Rotation shortens a key's life or leaves it alone."""
     key = replace(DRAFT, expires_at=None if ends is None else NOW + ends * HOUR)
 
-    assert outliving(key, NOW + until * HOUR).expires_at == NOW + expected * HOUR
+    assert outliving(key, NOW + until * HOUR).ends_at == NOW + expected * HOUR
 
 
 @pytest.mark.parametrize("scope", Scope)

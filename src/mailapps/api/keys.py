@@ -10,7 +10,6 @@ from typing import Final
 from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
-from msgspec.structs import replace
 
 from mailapps.api.access import caller_of
 from mailapps.api.body import ApiRequest
@@ -23,7 +22,7 @@ from mailapps.api.rights import ADMIN
 from mailapps.api.views import Moment, maybe, moment
 from mailcore.errors import Problem
 from mailcore.keyring import Keyring
-from mailcore.keys import ApiKey, Issued, KeyState, Scope, outliving, revoked, state_of
+from mailcore.keys import ApiKey, Issued, KeyState, Scope, narrowed, outliving, replacing, revoked, state_of, widened
 from mailcore.problems import ProblemCode
 from mailcore.rates import RateLimit
 
@@ -52,7 +51,7 @@ class KeyView(Struct, frozen=True, kw_only=True):
         senders: The addresses and domains that it may send from; any if there is none.
         state: Whether it opens anything now.
         created_at: When it was made.
-        expires_at: When it ends by itself; null if it does not.
+        expires_at: When it ends by itself or, once it was replaced, beside the new one; null if it does not.
         revoked_at: When somebody revoked it.
         last_used_at: About when it was last used, to within minutes; null if it was not.
         rate_limit: Its own; null if it has the service's.
@@ -119,9 +118,11 @@ async def create_key(request: ApiRequest, data: JSONBody[NewKey]) -> KeyShown:
     """Make an API key: `key` is shown in this answer and never again."""
     ring, caller = _ring(request), caller_of(request.scope)
     now = ring.clock.now()
-    draft = drafted(data, caller.submits_as, now)
+    draft = narrowed(drafted(data, caller.submits_as, now), caller)
     if draft.tenant != caller.tenant and not caller.operates:
         raise RefusedError(ApiCode.FORBIDDEN, "a key of another tenant is made by the operator's key alone")
+    if wider := ", ".join(widened(draft, caller)):
+        raise RefusedError(ApiCode.FORBIDDEN, f"a key may do no more than the key that makes it: {wider}")
     async with timeout(patience(request)):
         return _shown(await ring.issue(draft), now)
 
@@ -136,7 +137,7 @@ async def rotate_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[
         key = await _found(request, key_id)
         if state_of(key, now) is not KeyState.ACTIVE:
             raise RefusedError(ApiCode.KEY_ENDED, f"it is {state_of(key, now)}: create a new one")
-        made = await ring.issue(replace(key, created_at=now))
+        made = await ring.issue(replacing(key, now))
         await ring.change(key_id, lambda old: outliving(old, until))
     return _shown(made, now)
 
@@ -193,7 +194,7 @@ def _view(key: ApiKey, now: datetime) -> KeyView:
         senders=key.senders,
         state=state_of(key, now),
         created_at=moment(key.created_at),
-        expires_at=maybe(key.expires_at),
+        expires_at=maybe(key.ends_at),
         revoked_at=maybe(key.revoked_at),
         last_used_at=maybe(key.last_used_at),
         rate_limit=_limit(key.limit),

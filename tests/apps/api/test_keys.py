@@ -125,6 +125,53 @@ async def test_after_a_rotation_both_keys_open_until_the_old_one_ends(world: Wor
     assert {new[name] == old[name] for name in ("tenant", "senders", "scopes", "name")} == {True}
 
 
+async def test_a_rotation_that_is_repeated_gives_a_key_that_lasts(world: World) -> None:
+    """Who did not hear the answer asks again, and has a key without the end that is only the old one's."""
+    async with world.client(admin_key=ROOT) as api:
+        old = await made(api, MINE, expires_at="2031-01-01T00:00:00Z")
+        new = [(await api.post(f"/api/keys/{old['id']}/rotate", json={}, headers=MINE)).json() for _ in range(2)]
+        listed = {one["id"]: one["expires_at"] for one in (await api.get("/api/keys", headers=MINE)).json()["data"]}
+
+    assert {one["expires_at"] for one in new} == {"2031-01-01T00:00:00.000Z"}
+    assert listed[old["id"]] == "2030-01-02T00:00:00.000Z"
+
+
+BOUNDS = {"senders": ["shop.example"], "daily": 5, "rate_limit": {"requests": 10, "per_s": 60}}
+
+
+async def test_a_key_hands_its_bounds_down(world: World) -> None:
+    """Whoever may make keys makes none that may do more: what is not said is as with the key that asks."""
+    async with world.client(admin_key=ROOT) as api:
+        boss = bearer(await made(api, MINE, tenant="shop", scopes=["admin"], **BOUNDS))
+        plain = await api.post("/api/keys", json={"scopes": ["send"]}, headers=boss)
+        narrow = {"senders": ["a@shop.example"], "daily": 4, "rate_limit": {"requests": 5, "per_s": 60}}
+        narrower = await api.post("/api/keys", json={"scopes": ["send"], **narrow}, headers=boss)
+
+    assert (plain.status_code, narrower.status_code) == (201, 201)
+    assert {name: plain.json()[name] for name in BOUNDS} == {**BOUNDS, "rate_limit": {"requests": 10, "per_s": 60.0}}
+    assert narrower.json()["senders"] == ["a@shop.example"]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("senders", ["rival.example"]),
+        ("senders", ["shop.example", "x@rival.example"]),
+        ("daily", 6),
+        ("rate_limit", {"requests": 11, "per_s": 86_400}),
+        ("rate_limit", {"requests": 10, "per_s": 59}),
+    ],
+)
+async def test_a_key_makes_none_that_may_do_more(world: World, name: str, asked: object) -> None:
+    """It is told which bound is its own."""
+    async with world.client(admin_key=ROOT) as api:
+        boss = bearer(await made(api, MINE, tenant="shop", scopes=["admin"], **BOUNDS))
+        answer = await api.post("/api/keys", json={"scopes": ["send"], name: asked}, headers=boss)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert answer.json()["detail"] == f"a key may do no more than the key that makes it: {name}"
+
+
 async def test_a_rotation_to_the_past_is_refused(api: httpx.AsyncClient) -> None:
     """Whoever wants the old one to end now revokes it."""
     told = await made(api)
