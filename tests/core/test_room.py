@@ -7,7 +7,7 @@ from tests.core.test_courier import world
 from tests.dst.given import email
 from tests.dst.virtual import virtually
 
-from mailcore.room import Room
+from mailcore.room import PATIENCE_S, Room
 from mailcore.testing import ScriptedProvider
 
 
@@ -45,6 +45,40 @@ async def test_small_mail_flows_on_beside_large() -> None:
 
 
 @virtually
+async def test_large_mail_gets_its_turn_however_much_small_mail_comes() -> None:
+    """What has waited for a while is passed by nothing any more."""
+    room, loop = Room(bytes=100), asyncio.get_running_loop()
+
+    async def carry_small_mail(beat: int) -> None:
+        while loop.time() < 20:
+            async with room.taken(10):
+                await asyncio.sleep(0.1 + beat / 100)
+
+    small = [asyncio.ensure_future(carry_small_mail(beat)) for beat in range(12)]
+    await asyncio.sleep(1)
+    async with room.taken(90):
+        assert loop.time() < 3
+    await asyncio.gather(*small)
+
+
+@virtually
+async def test_first_come_first_served() -> None:
+    """Those that wait go in as they came, also where one behind would fit before."""
+    room, order = Room(bytes=100), list[int]()
+
+    async def carry(size: int) -> None:
+        async with room.taken(size):
+            order.append(size)
+            await asyncio.sleep(3)
+
+    waiting = [asyncio.ensure_future(carry(size)) for size in (60, 80, 50, 70)]
+    await asyncio.sleep(PATIENCE_S)
+    await asyncio.gather(*waiting, carry(10))
+
+    assert order == [60, 80, 50, 70, 10]
+
+
+@virtually
 async def test_what_is_larger_than_the_room_goes_in_alone() -> None:
     """Nothing waits for ever."""
     room = Room(bytes=10)
@@ -65,13 +99,43 @@ async def test_whoever_gives_up_waiting_leaves_the_room_as_it_was() -> None:
     waiting = asyncio.ensure_future(_stay(room, 10))
     await asyncio.sleep(1)
 
-    for task in (waiting, inside):
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    await _given_up(waiting)
+    await _given_up(inside)
 
     newcomer = asyncio.ensure_future(room.taken(10).__aenter__())
     await asyncio.sleep(1)
     assert newcomer.done()
+
+
+@virtually
+async def test_whoever_gives_up_waiting_stands_in_nobodys_way() -> None:
+    """Those behind go in as soon as it has gone, from wherever among those that wait it went."""
+    room = Room(bytes=10)
+    async with room.taken(5):
+        first, middle, last = (asyncio.ensure_future(_stay(room, size)) for size in (10, 10, 3))
+        await asyncio.sleep(PATIENCE_S)
+        fitting = asyncio.ensure_future(room.taken(2).__aenter__())
+        await _given_up(middle)
+        await asyncio.sleep(1)
+        assert not fitting.done()
+
+        await _given_up(first)
+        await asyncio.wait_for(fitting, 1)
+    await _given_up(last)
+
+
+@virtually
+async def test_whoever_gives_up_on_the_threshold_gives_back() -> None:
+    """A wait that is cancelled in the moment in which its turn comes holds nothing."""
+    room = Room(bytes=10)
+    async with room.taken(10):
+        waiting = asyncio.ensure_future(_stay(room, 10))
+        behind = asyncio.ensure_future(room.taken(10).__aenter__())
+        await asyncio.sleep(1)
+    await _given_up(waiting)
+
+    await asyncio.sleep(1)
+    assert behind.done()
 
 
 @virtually
@@ -94,3 +158,9 @@ async def _stay(room: Room, size: int) -> None:
     """Hold room for a long time."""
     async with room.taken(size):
         await asyncio.sleep(1000)
+
+
+async def _given_up(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and return once it is over."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
