@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -75,12 +75,10 @@ class Supervisor:
     def _end(self, number: int) -> None:
         """End all processes politely on the first signal, and on the second one there and then."""
         if self._stop.is_set():
-            for process in self._running:
-                process.kill()
+            send(signal.SIGKILL, self._running)
             os._exit(FORCED + number)
         self._stop.set()
-        for process in self._running:
-            process.terminate()
+        send(signal.SIGTERM, self._running)
 
     async def _keep(self, leash: int) -> int:
         """Keep one process running; return its last exit code."""
@@ -102,7 +100,7 @@ class Supervisor:
         self._running.add(process)
         self.told("started", process.pid, 0)
         if self._stop.is_set():
-            process.terminate()
+            send(signal.SIGTERM, [process])
         try:
             code = await self._ended(process)
         finally:
@@ -118,7 +116,7 @@ class Supervisor:
         asked.cancel()
         await asyncio.wait({ended}, timeout=None if ended.done() else self.patience.total_seconds())
         if not ended.done():
-            process.kill()
+            send(signal.SIGKILL, [process])
         return await ended
 
     async def _stopped_within(self, pause: timedelta) -> bool:
@@ -129,6 +127,13 @@ class Supervisor:
         except TimeoutError:
             return False
         return True
+
+
+def send(number: int, processes: Iterable[asyncio.subprocess.Process]) -> None:
+    """Send a signal to processes; one that has ended in this very moment needs none."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
 
 
 @contextmanager

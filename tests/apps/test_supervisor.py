@@ -11,11 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from mailapps.supervisor import FIRST_PAUSE, LONGEST_PAUSE, Supervisor, deaths_in_a_row, patience_of, pause_before
+from mailapps.supervisor import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    Supervisor,
+    deaths_in_a_row,
+    patience_of,
+    pause_before,
+    send,
+)
 
 POLITE = "import signal, sys; signal.sigwait({signal.SIGTERM}); sys.exit(0)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({!r}, 'w').close(); signal.pause()"
 BRIEF = "pass"
+ON_STDIN = "import sys; sys.stdin.read()"
 ON_LEASH = "import os, sys; os.read(int(sys.argv[-1]), 1)"
 
 pytestmark = pytest.mark.timeout(60)
@@ -101,6 +110,18 @@ async def test_what_dies_at_once_is_started_ever_more_slowly() -> None:
 
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert all(gap >= pause_before(n).total_seconds() for n, gap in enumerate(gaps, start=1))
+
+
+async def test_who_has_ended_in_this_moment_keeps_no_signal_from_the_others() -> None:
+    """A process can be gone before its supervisor has let go of it: those behind it are still told."""
+    command = [sys.executable, "-S", "-E", "-c"]
+    gone = await asyncio.create_subprocess_exec(*command, BRIEF)
+    await gone.wait()
+    living = await asyncio.create_subprocess_exec(*command, ON_STDIN, stdin=asyncio.subprocess.PIPE)
+
+    send(signal.SIGKILL, [gone, living])
+
+    assert await living.wait() == -signal.SIGKILL
 
 
 async def test_who_ends_badly_is_told_by_the_exit_code(tmp_path: Path) -> None:
