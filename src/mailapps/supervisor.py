@@ -1,8 +1,8 @@
 """Keeps worker processes alive: starts so many, starts one again that died, and ends them all politely.
 
 dramatiq's own master ends with the first of its processes that dies, and with exit code 1. Here a death is answered
-by a new process at once, and by a pause that grows while it keeps dying. What the dead one was sending is found by
-its lease.
+by a new process at once, and by a pause that grows while it keeps dying or cannot be started. What the dead one was
+sending is found by its lease.
 
 The processes hang on a leash, a pipe that closes when this process dies however it dies: they end politely then,
 and nobody is left behind beside the workers of the next start.
@@ -30,10 +30,16 @@ STEADY: Final = timedelta(seconds=5)
 WELL: Final = frozenset({0, -signal.SIGTERM})
 """How a process ends well: by itself, or by our signal before it had begun anything."""
 
+UNSTARTED: Final = 127
+"""Stands for the exit code of a process that could not be started, as in a shell."""
+
 _MOST_DOUBLINGS: Final = 20
 
 Told = Callable[[str, int, int], None]
-"""Is told what happened ("started", "died") to which process id, and its exit code."""
+"""Is told what happened ("started", "died", "ended") to which process id, and its exit code.
+
+Of a start that failed ("not_started") there is no process, 0, and the number of the system's error.
+"""
 
 
 def pause_before(deaths: int) -> timedelta:
@@ -93,10 +99,14 @@ class Supervisor:
                 return 0
 
     async def _live(self, leash: int) -> int:
-        """Run one process to its end."""
-        process = await asyncio.create_subprocess_exec(
-            *self.command, str(leash), pass_fds=(leash,), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
-        )
+        """Run one process to its end; return its exit code."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.command, str(leash), pass_fds=(leash,), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:  # no memory for it now, or its program is just being replaced
+            self.told("not_started", 0, error.errno or 0)
+            return UNSTARTED
         self._running.add(process)
         self.told("started", process.pid, 0)
         if self._stop.is_set():

@@ -1,6 +1,7 @@
 """The supervisor of worker processes: who dies is replaced, who is asked to end ends, and nobody stays behind."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -110,6 +111,29 @@ async def test_what_dies_at_once_is_started_ever_more_slowly() -> None:
 
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert all(gap >= pause_before(n).total_seconds() for n, gap in enumerate(gaps, start=1))
+
+
+async def test_a_start_that_fails_ends_nobody_and_is_tried_again(tmp_path: Path) -> None:
+    """No memory for a process, or a program that is being replaced: the others work on, and the next start comes."""
+    diary, program, away = Diary(), tmp_path / "worker", tmp_path / "away"
+    program.symlink_to(sys.executable)
+    made = supervisor(diary, POLITE)
+    made.command = [str(program), *made.command[1:]]
+    running = asyncio.ensure_future(made.run(2))
+    await diary.until(lambda: len(diary.of("started")) == 2)
+    first, second = diary.of("started")
+
+    program.rename(away)
+    os.kill(first, signal.SIGKILL)
+    await diary.until(lambda: len(diary.of("not_started")) == 2)
+    away.rename(program)
+    await diary.until(lambda: len(diary.of("started")) == 3)
+    signalled()
+
+    assert await running == 0
+    assert diary.of("died") == [first]
+    assert second in diary.of("ended")
+    assert {entry for entry in diary.entries if entry[0] == "not_started"} == {("not_started", 0, errno.ENOENT)}
 
 
 async def test_who_has_ended_in_this_moment_keeps_no_signal_from_the_others() -> None:

@@ -110,7 +110,7 @@ def _supervise(settings: Settings, config: Path | None) -> int:
     command = [sys.executable, "-m", "mailapps", "worker", *(["--config", str(config)] if config else []), "--leash"]
 
     def told(what: str, process: int, code: int) -> None:
-        (log.error if what == "died" else log.info)(f"worker_{what}", process=process, code=code)
+        (log.error if what in {"died", "not_started"} else log.info)(f"worker_{what}", process=process, code=code)
 
     Console().print(Text.from_markup(banner(Started(role=Role.WORKER, settings=settings))), soft_wrap=True)
     supervisor = Supervisor(command=command, patience=patience_of(settings.call_deadline), told=told)
