@@ -3,7 +3,7 @@
 httpx's own pool collapses above 16 connections (stack.md section 0), and PyPI's httpx-aiohttp reports
 "sent, then closed" as a connection that was never made, so that a retry would send twice. This one knows
 better: until a connection is at hand no byte can have been written, and from then on any failure leaves the
-outcome open.
+outcome open, but for an idle connection that was found closing before the only write.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ DEFAULT_DEADLINE_S = 20.0
 # Bodies above this go through a file object: aiohttp warns of one long write, which would hold up the loop.
 _LONG_BODY = 1024 * 1024
 
+# Of aiohttp's writer, before a write; after one, a connection that is gone is "Connection lost".
+_FOUND_CLOSING = "Cannot write to closing transport"
+
 _DECODED = {"": None, "identity": None, "gzip": 47, "x-gzip": 47, "deflate": 47}
 
 # About the bytes on the wire, which are decoded here.
@@ -44,6 +47,7 @@ class _Call:
     """How far one call has come; changed by the traces of aiohttp while it runs."""
 
     connected: bool = False
+    pooled: bool = False
 
 
 @dataclass
@@ -72,7 +76,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout_at(ends_at):
                 answer = await self._start(request, call)
         except NETWORK_ERRORS as error:
-            raise as_httpx(error, connected=call.connected) from error
+            begun = call.connected and not (call.pooled and never_begun(error, request))
+            raise as_httpx(error, connected=begun) from error
         try:
             body, complete = await _read(answer, ends_at)
         finally:
@@ -122,6 +127,21 @@ def as_httpx(error: Exception, *, connected: bool) -> httpx.TransportError:
     return httpx.RemoteProtocolError(text) if garbage else httpx.ReadError(text)
 
 
+def never_begun(error: Exception, request: httpx.Request) -> bool:
+    """Whether a connection was found closing before a byte of the request was written.
+
+    aiohttp keeps the head back, writes it in one piece with a body of plain bytes, and looks whether the connection
+    closes just before. Where it writes more often (a body in pieces, a head that waits for 100 Continue), or repeats
+    the request, the same words may come after bytes went out: that is not known, and so False.
+    """
+    cause = error.__cause__
+    refused = isinstance(error, aiohttp.ClientOSError) and isinstance(cause, aiohttp.ClientConnectionResetError)
+    if not refused or str(cause) != _FOUND_CLOSING:
+        return False
+    one_write = 0 < len(request.content) <= _LONG_BODY and "expect" not in request.headers
+    return one_write and request.method == "POST"
+
+
 def _new_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
     """Return a session that adds nothing to a request and keeps nothing of an answer.
 
@@ -130,7 +150,7 @@ def _new_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
     """
     traces = aiohttp.TraceConfig()
     traces.on_connection_create_end.append(_on_connected)
-    traces.on_connection_reuseconn.append(_on_connected)
+    traces.on_connection_reuseconn.append(_on_reused)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=0, keepalive_timeout=KEEP_ALIVE_S, ssl=tls, resolver=aiohttp.ThreadedResolver()
@@ -147,6 +167,11 @@ def _new_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
 async def _on_connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
     """Note that from now on bytes may be written."""
     context.trace_request_ctx.connected = True
+
+
+async def _on_reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+    """Note that the connection was idle before, and may have been closed meanwhile."""
+    context.trace_request_ctx.connected = context.trace_request_ctx.pooled = True
 
 
 async def _read(answer: aiohttp.ClientResponse, ends_at: float) -> tuple[bytes, bool]:
