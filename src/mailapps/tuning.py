@@ -7,9 +7,11 @@ from enum import StrEnum
 from typing import Final, cast
 
 from mailapps.settings import Settings
-from mailcore.assembly import Tuning
+from mailcore.assembly import SPARE, Tuning
+from mailcore.breaker import BreakerRules
 from mailcore.discovery import found
 from mailcore.engine import Pace
+from mailcore.health import HealthRules
 from mailcore.ports import Watch
 from mailcore.retry import LaneRules, RetryPolicy
 from mailcore.rules import Rules
@@ -50,6 +52,7 @@ def rules_of(settings: Settings, role: Role) -> Rules:
             transactional=lanes.transactional.give_up_after,
             bulk=lanes.bulk.give_up_after,
         ),
+        health=HealthRules(breaker=BreakerRules(permit_lease=settings.call_deadline + SPARE)),
         strategy=cast("Strategy", found("mailcore.strategies", settings.strategy)),
         strategy_name=settings.strategy,
         lease=settings.lease,

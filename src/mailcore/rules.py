@@ -16,7 +16,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
     Attributes:
         lease: How long one attempt's worker alone may act. At least twice the call deadline.
-        call_deadline: How long one call to a provider may take.
+        call_deadline: How long one call to a provider may take. At most `health.breaker.permit_lease`.
         unknown_grace: How long an unknown outcome is left to settle; six times longer with each one more.
         hold_for: How long a held e-mail waits for a person.
         wakeup_grace: How long an accepted e-mail waits for its wake-up before the sweep looks after it.
@@ -38,11 +38,15 @@ class Rules(Struct, frozen=True, kw_only=True):
     look_again: timedelta = timedelta(seconds=30)
 
     def __post_init__(self) -> None:
-        """Refuse numbers by which no attempt could ever be made.
+        """Refuse numbers by which no attempt could ever be made, or more probes than there may be.
 
         Raises:
-            ValueError: The lease is shorter than two calls.
+            ValueError: The lease is shorter than two calls, or a probe's permit than one.
         """
         if self.lease < 2 * self.call_deadline:
             message = f"the lease of {self.lease} must be at least twice the call deadline of {self.call_deadline}"
+            raise ValueError(message)
+        permit = self.health.breaker.permit_lease
+        if permit < self.call_deadline:
+            message = f"a permit_lease of {permit} must be at least the call deadline of {self.call_deadline}"
             raise ValueError(message)

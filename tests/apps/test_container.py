@@ -29,7 +29,9 @@ from mailapps.settings import (
     UrgentSettings,
 )
 from mailapps.tuning import SCHEDULER_SLOTS, Role, pace_of, rules_of
+from mailcore.breaker import BreakerRules
 from mailcore.errors import SettingsError, StoreUnavailableError
+from mailcore.health import HealthRules
 from mailcore.message import Lane, Message
 from mailcore.rates import RateLimit
 from mailcore.retention import Kept
@@ -177,9 +179,9 @@ def test_every_number_of_the_rules_comes_from_the_settings() -> None:
 
     rules = rules_of(settings, Role.UP)
 
-    untouched = {"health", "look_again"}
     same = [one.name for one in fields(Rules) if getattr(rules, one.name) == getattr(Rules(), one.name)]
-    assert set(same) == untouched
+    assert same == ["look_again"]
+    assert rules.health == HealthRules(breaker=BreakerRules(permit_lease=timedelta(seconds=9 + 5)))
     assert rules.strategy is weighted
     assert rules.lanes.give_up_after(Lane.URGENT) == timedelta(minutes=1)
 

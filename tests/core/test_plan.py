@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.dst.given import CLEAR, HOUR, MINUTE, NOW, SECOND, attempt, deferred, doubtful, email, only, shut, view
 
+from mailcore.breaker import BreakerRules
+from mailcore.health import HealthRules
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Lane, OnUnknown
 from mailcore.outcome import Verdict
@@ -619,3 +621,12 @@ def test_a_lease_must_hold_two_calls(lease: int) -> None:
     """A lease too short for a call and its margin would put every e-mail back for ever."""
     with pytest.raises(ValueError, match="lease"):
         Rules(lease=lease * SECOND)
+
+
+def test_a_permit_must_hold_a_call() -> None:
+    """A permit that lapses while its probe is under way would let more probes out than there may be."""
+    health = HealthRules(breaker=BreakerRules(permit_lease=19 * SECOND))
+
+    with pytest.raises(ValueError, match=r"permit_lease of 0:00:19 .* call deadline of 0:00:20"):
+        Rules(health=health)
+    Rules(health=health, call_deadline=19 * SECOND)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.dst.given import email
 
-from mailcore.breaker import State
+from mailcore.breaker import BreakerRules, State
 from mailcore.engine import Pace
+from mailcore.health import HealthRules
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Lane
 from mailcore.outcome import Accepted, Deferred, Rejected, Throttled, Unknown, Verdict
@@ -328,6 +329,16 @@ def test_whoever_has_the_rules_strategy_plays_by_the_rules_as_they_are() -> None
 
     assert own is rules
     assert (other.strategy_name, other.max_crashes) == ("weighted", 9)
+
+
+def test_whoever_knows_nothing_plays_with_calls_as_long_as_everybodys() -> None:
+    """A breaker that never opens keeps its other numbers, so that a long call deadline is no contradiction."""
+    health = HealthRules(breaker=BreakerRules(permit_lease=65 * SECOND))
+    rules = Rules(health=health, lease=125 * SECOND, call_deadline=60 * SECOND)
+
+    static = rules_of("static", TOLD, rules)
+
+    assert (static.call_deadline, static.health.breaker.permit_lease) == (60 * SECOND, 65 * SECOND)
 
 
 def test_matches_are_played_as_asked() -> None:

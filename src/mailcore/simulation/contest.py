@@ -10,7 +10,6 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mailcore.breaker import BreakerRules
 from mailcore.provider import ProviderView
 from mailcore.rules import Rules
 from mailcore.simulation.catalogue import CATALOGUE, PAIR, RARE
@@ -43,7 +42,7 @@ def rules_of(contestant: str, scenario: Scenario, rules: Rules) -> Rules:
     if contestant == ORACLE:
         return replace(rules, strategy=oracle(scenario.providers), strategy_name=ORACLE)
     if contestant == STATIC:
-        breaker = BreakerRules(min_calls=_NEVER, streak=_NEVER)
+        breaker = replace(rules.health.breaker, min_calls=_NEVER, streak=_NEVER)
         unbroken = replace(rules, health=replace(rules.health, breaker=breaker))
         return replace(unbroken, strategy=weighted, strategy_name=STATIC)
     return replace(rules, strategy=STRATEGIES[contestant], strategy_name=contestant)
