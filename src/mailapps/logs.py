@@ -7,6 +7,7 @@ is full, the reader of a pipe has gone) is dropped: no log is a reason to stop m
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
@@ -34,6 +35,7 @@ LEVELS: Final[Mapping[str, int]] = {
 _USUAL: Final = frozenset({Happening.SUBMITTED, Happening.ATTEMPTED, Happening.CHANGED, Happening.SWEPT})
 """What happens to every e-mail that goes well; told at `info` and below."""
 
+_STEP: Final = logging.INFO - logging.DEBUG
 _MILLISECONDS: Final = 1000
 _QUIET: Final = ("uvicorn.access", "httpx", "httpcore", "aiohttp.access")
 
@@ -102,7 +104,10 @@ def _json() -> list[Processor]:
 
 def _as_json(line: object, **_: object) -> str:
     """Return a line as JSON."""
-    return msgspec.json.encode(line).decode()
+    try:
+        return msgspec.json.encode(line).decode()
+    except UnicodeEncodeError:  # half a character, as in the name of a file that is not UTF-8
+        return json.dumps(line)
 
 
 def _text(*, color: bool) -> list[Processor]:
@@ -115,11 +120,20 @@ class Libraries(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record."""
-        error = {} if record.exc_info is None else _where(*record.exc_info)
+        error = _where(*record.exc_info) if record.exc_info else {}
+        level = min(record.levelno // _STEP * _STEP, logging.CRITICAL)  # a library may have levels in between
+        structlog.get_logger().log(level, _words(record), logger=record.name, **error)
+
+
+def _words(record: logging.LogRecord) -> str:
+    """Return the words of a record."""
+    try:
         words = record.getMessage()
-        if not record.name.startswith("mailcore."):
-            words = words.partition("\n")[0]  # below it asyncio quotes the exception
-        structlog.get_logger().log(record.levelno, words, logger=record.name, **error)
+    except Exception:  # noqa: BLE001 - whatever its values raise: whoever logs amiss goes on
+        return "a line whose values do not fit its words"
+    if record.name.startswith("mailcore."):
+        return words
+    return words.partition("\n")[0]  # below it asyncio quotes the exception
 
 
 def _where(

@@ -167,7 +167,38 @@ async def test_a_task_that_nobody_waited_for_does_not_quote_its_exception() -> N
     assert CANARY not in stream.getvalue()
 
 
-@given(st.text())
+async def test_a_complaint_of_the_loop_without_an_exception_is_told() -> None:
+    """A task that is forgotten while it waits is told of; there is no exception to name."""
+    stream = io.StringIO()
+    set_up(LogSettings(), stream)
+
+    asyncio.get_running_loop().call_exception_handler({"message": "Task was destroyed but it is pending!"})
+
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["event"] == "Task was destroyed but it is pending!"
+
+
+@pytest.mark.parametrize(
+    ("level", "words", "values", "told"),
+    [
+        (25, "a level of its own", (), ("info", "a level of its own")),
+        (60, "beyond all levels", (), ("critical", "beyond all levels")),
+        (logging.ERROR, "%d of %d", ("one",), ("error", "a line whose values do not fit its words")),
+        (logging.ERROR, "/spool/%s", ("\udcff",), ("error", "/spool/\udcff")),
+    ],
+)
+def test_whoever_logs_amiss_is_not_punished(level: int, words: str, values: tuple[str, ...], told: object) -> None:
+    """A line of a library raises nothing into it: strange levels, words and bytes are written as well as can be."""
+    stream = io.StringIO()
+    set_up(LogSettings(format="json"), stream)
+
+    logging.getLogger("a.library").log(level, words, *values)
+
+    line = json.loads(stream.getvalue())
+    assert (line["level"], line["event"]) == told
+
+
+@given(st.text(st.characters(exclude_categories=())))
 def test_any_note_stays_on_its_line(note: str) -> None:
     """Nobody can forge a line of the log."""
     (line,) = lines_of(LogSettings(), Event(what=Happening.STORE_FAILED, email_id="em_1", note=note))
