@@ -97,6 +97,12 @@ class Lines:
     debug = info = warning = error = critical = msg
 
 
+def dropped() -> int:
+    """Return how many lines this process has dropped."""
+    lines = structlog.get_config()["logger_factory"]
+    return lines.dropped if isinstance(lines, Lines) else 0
+
+
 def _json() -> list[Processor]:
     """Return how a line becomes JSON."""
     return [structlog.processors.JSONRenderer(serializer=_as_json)]

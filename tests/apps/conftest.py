@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 
 from mailapps.cli.app import run
 
@@ -112,3 +114,13 @@ def mailcore(
         return code, told.out, told.err
 
     return ran
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Leave no trace of a test in the process's logging."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()

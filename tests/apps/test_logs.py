@@ -19,7 +19,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailapps.logs import set_up, watching
+from mailapps.logs import dropped, set_up, watching
 from mailapps.settings import LogSettings
 from mailcore.attempt import Attempt, Why
 from mailcore.events import Event, Happening
@@ -31,15 +31,7 @@ from mailcore.provider import Needs
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CANARY = "canary@example.com"
 
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Leave no trace of a test in the process's logging."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def lines_of(settings: LogSettings, *events: Event) -> list[dict[str, object]]:
@@ -254,6 +246,8 @@ def test_an_event_that_cannot_be_written_is_dropped(dead_end: TextIO, what: Happ
 
     for _ in range(2):
         watch(Event(what=what, email_id="em_1", email=email(), attempt=attempt()))
+
+    assert dropped() == 2
 
 
 def test_a_line_of_a_library_that_cannot_be_written_is_dropped(dead_end: TextIO) -> None:

@@ -124,5 +124,8 @@ async def test_a_log_that_cannot_be_written_stops_no_mail(place: Town, stderr: s
 
     emails = [await reach(service, await accept(service), "sent") for _ in range(3)]
 
+    metrics = (await service.http.get("/metrics")).text
+    assert "mailcore_dropped_log_lines_total" in metrics
+    assert "mailcore_dropped_log_lines_total 0.0" not in metrics
     assert {email["attempts"][-1]["provider"] for email in emails} == {"mailgun"}
     assert await asyncio.to_thread(service.terminate) == 0

@@ -95,12 +95,13 @@ WAITING: Final = _gauge("waiting_wake_ups", "Wake-ups that wait in this process 
 CALLS: Final = _counter("store_calls", "What this process asked of the store", "way")
 BATCHES: Final = _counter("store_batches", "Round trips or transactions in which that was done", "way")
 UNREADABLE: Final = _counter("unreadable_records", "Records of another release that this one passed over", "of")
+DROPPED: Final = _counter("dropped_log_lines", "Lines of the log that standard error did not take")
 BUILD: Final = _gauge("build_info", "1, with the version and what the process is for", "version", "role")
 
 CATALOGUE: Final = (
     *(ACCEPTED, ATTEMPTS, FAILOVERS, SETTLED, REOPENED, DUPLICATES, LATENCY, BEGUN_WITHIN, SENT_WITHIN),
     *TROUBLES.values(),
     *(UNFINISHED, OLDEST_DUE, STOCK_AGE, BREAKER, OBSTACLE, SCORE, SHARE, BUDGET),
-    *(IN_FLIGHT, SLOTS, SLOTS_FREE, WAITING, CALLS, BATCHES, UNREADABLE, BUILD),
+    *(IN_FLIGHT, SLOTS, SLOTS_FREE, WAITING, CALLS, BATCHES, UNREADABLE, DROPPED, BUILD),
 )
 """All of them, in the order of the page."""

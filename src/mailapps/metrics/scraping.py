@@ -12,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
+from mailapps.logs import dropped
 from mailapps.metrics import catalogue as c
 from mailapps.metrics.catalogue import CATALOGUE, Metric
 from mailapps.metrics.counting import Curve, Labels, Tally
@@ -57,7 +58,8 @@ class Scrape:
         build: Sample = (c.BUILD, (self.version, self.role), 1.0)
         own = of_engine(engine) if self.carries else ()
         counted = (*of_batches(ports.store), *of_unreadable(ports))
-        return [build, *self.stocktaker.samples(now), *chain(*stands), *own, *counted]
+        unsaid: Sample = (c.DROPPED, (), dropped())
+        return [build, unsaid, *self.stocktaker.samples(now), *chain(*stands), *own, *counted]
 
 
 @dataclass(frozen=True)

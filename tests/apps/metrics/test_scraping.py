@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import count
 
+import pytest
 from msgspec.structs import replace
 from tests.apps.api.world import World, message
 from tests.apps.metrics.numbers import Numbers, labels, numbers, total
 
+from mailapps.logs import set_up
 from mailapps.metrics.catalogue import CATALOGUE
 from mailapps.metrics.counting import Tally
 from mailapps.metrics.gauges import Stocktaker
 from mailapps.metrics.scraping import Scrape
+from mailapps.settings import LogSettings
 from mailcore.breaker import Breaker, State
 from mailcore.events import Event, Happening
 from mailcore.health import Health
@@ -125,6 +130,20 @@ async def test_what_only_another_release_understands_is_counted() -> None:
 
     assert found["mailcore_unreadable_records_total", labels(of="store")] == 3
     assert ("mailcore_unreadable_records_total", labels(of="health")) not in found
+
+
+@pytest.mark.usefixtures("own_logging")
+async def test_log_lines_that_could_not_be_written_are_counted() -> None:
+    """When the log is silent, its reader can see that it was not for want of news."""
+    before = (await scraped(World()))["mailcore_dropped_log_lines_total", labels()]
+    stream = io.StringIO()
+    set_up(LogSettings(), stream)
+    stream.close()
+    logging.getLogger("a.library").error("away")
+
+    found = await scraped(World())
+
+    assert (before, found["mailcore_dropped_log_lines_total", labels()]) == (0, 1)
 
 
 async def test_what_happens_in_the_course_of_a_scrape_is_on_both_sides_of_the_sum() -> None:
