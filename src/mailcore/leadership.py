@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mailcore.moments import is_ahead
 from mailcore.ports import Clock
 
 
@@ -67,19 +68,22 @@ class LeaseRules(Struct, frozen=True, kw_only=True):
     margin: timedelta = timedelta(seconds=1)
 
 
-def candidacy(stored: Lease | None, me: Lease, now: datetime) -> Lease | None:
+def candidacy(stored: Lease | None, me: Lease, now: datetime, ttl: timedelta) -> Lease | None:
     """Return the lease to store so that I lead, or None while somebody else does.
+
+    A lease that ends later than one can be given for was given while the time was ahead: it is not waited for.
 
     Args:
         stored: As it is in the store.
         me: As I would have it for the first time.
         now: The time that all workers agree on.
+        ttl: How long a lease is given for.
     """
     if stored is None:
         return me
     if stored.holder == me.holder:
         return replace(me, term=stored.term)
-    return replace(me, term=stored.term + 1) if stored.until <= now else None
+    return None if is_ahead(stored.until, now, ttl) else replace(me, term=stored.term + 1)
 
 
 @dataclass(kw_only=True)
@@ -111,7 +115,7 @@ class Leadership:
         began, now = self.clock.monotonic(), self.clock.now()
         stored = await self.store.load_lease(self.name)
         mine = Lease(name=self.name, holder=self.holder, until=now + self.rules.ttl, term=1)
-        wanted = candidacy(stored, mine, now)
+        wanted = candidacy(stored, mine, now, self.rules.ttl)
         if wanted and await self.store.swap_lease(stored, wanted):
             self._trusted_until = began + (self.rules.ttl - self.rules.margin).total_seconds()
         else:

@@ -31,13 +31,15 @@ def candidate(store: MemoryStore, clock: ManualClock, holder: str = "me") -> Lea
         (replace(MINE, term=4), NOW + timedelta(hours=1), replace(MINE, term=4)),
         (THEIRS, THEIRS.until - timedelta(milliseconds=1), None),
         (THEIRS, THEIRS.until, replace(MINE, term=8)),
+        (THEIRS, NOW - RULES.ttl, None),
+        (THEIRS, NOW - timedelta(hours=1), replace(MINE, term=8)),
     ],
 )
 def test_a_lease_is_taken_where_there_is_none_or_its_time_is_over(
     stored: Lease | None, now: datetime, expected: Lease | None
 ) -> None:
-    """Whoever holds it renews it in the same term; another begins the next term, not before its end."""
-    assert candidacy(stored, MINE, now) == expected
+    """Whoever holds it renews it in the same term; another begins the next term, not before any end that can be."""
+    assert candidacy(stored, MINE, now, RULES.ttl) == expected
 
 
 async def test_one_of_many_leads() -> None:
@@ -120,6 +122,19 @@ async def test_a_dead_leader_is_followed_within_twenty_seconds() -> None:
 
     assert clock.monotonic() - began <= 20
     assert (store.leases["scheduler"].holder, store.leases["scheduler"].term) == ("them", 2)
+
+
+async def test_a_clock_that_was_set_right_leaves_nobody_waiting() -> None:
+    """A dead leader's lease from when the common time was an hour ahead is not waited for."""
+
+    class Ahead(ManualClock):
+        def now(self) -> datetime:
+            return super().now() + timedelta(hours=1)
+
+    store = MemoryStore()
+    await candidate(store, Ahead()).campaign()
+
+    assert await candidate(store, ManualClock(), "them").campaign()
 
 
 async def test_a_leader_that_comes_back_too_late_follows() -> None:
