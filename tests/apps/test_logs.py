@@ -257,6 +257,8 @@ def test_a_line_of_a_library_that_cannot_be_written_is_dropped(dead_end: TextIO)
     for level in (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
         logging.getLogger("mailadapters.reach").log(level, "away")
 
+    assert dropped() == 4
+
 
 def test_what_is_said_after_the_disk_had_no_room_is_written() -> None:
     """A stream that could not be written to once is tried again with the next line."""
