@@ -273,7 +273,7 @@ def test_a_service_that_goes_away_is_told_with_what_was_accepted(
 ) -> None:
     """Whoever sends a file again knows how far it came."""
     (tmp_path / "some.jsonl").write_text("no JSON\n" + LINES % {"tag": "bulk-4"})
-    monkeypatch.setattr("mailapps.cli.bulk.PAUSE_S", 0.0)
+    monkeypatch.setattr("mailapps.cli.patience.PAUSE_S", 0.0)
 
     code, out, err = mailcore("send", "--from-file", "some.jsonl", "--url", f"http://127.0.0.1:{free_port()}")
 

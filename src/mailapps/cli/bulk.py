@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
 from msgspec import Struct
 
+from mailadapters.system import new_clock
 from mailapps.cli.client import (
     TIMEOUT_S,
     UNAUTHORIZED,
@@ -23,14 +24,13 @@ from mailapps.cli.client import (
 from mailapps.cli.exits import CommandError
 from mailapps.cli.letters import BadLine, Letter
 from mailapps.cli.options import Reach
+from mailapps.cli.patience import Patience
 
 AT_ONCE: Final = 8
 """How many requests are under way at once; below where httpx's pool grows slow."""
 
-TRIES: Final = 4
-PAUSE_S: Final = 0.5
-
 Step = Callable[[], None]
+Sleep = Callable[[float], Awaitable[object]]
 
 
 class Failure(Struct, frozen=True):
@@ -69,7 +69,9 @@ class Tally:
         return self.accepted + self.repeated
 
 
-async def send_all(letters: Iterator[Letter | BadLine], reach: Reach, tally: Tally, step: Step) -> None:
+async def send_all(
+    letters: Iterator[Letter | BadLine], reach: Reach, tally: Tally, step: Step, sleep: Sleep = asyncio.sleep
+) -> None:
     """Submit every message of a file.
 
     Args:
@@ -77,6 +79,7 @@ async def send_all(letters: Iterator[Letter | BadLine], reach: Reach, tally: Tal
         reach: Where the service is.
         tally: Gets what came of them, also if this does not come to its end.
         step: Is called after each line.
+        sleep: Waits so many seconds.
 
     Raises:
         UnreachableError: The service went away; what was accepted is not sent twice by another run.
@@ -85,7 +88,7 @@ async def send_all(letters: Iterator[Letter | BadLine], reach: Reach, tally: Tal
 
     async def crew(client: httpx.AsyncClient) -> None:
         for letter in letters:  # shared: whoever is free takes the next
-            await _one(client, letter, tally)
+            await _one(client, letter, tally, sleep)
             step()
 
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False) as client:
@@ -97,42 +100,47 @@ async def send_all(letters: Iterator[Letter | BadLine], reach: Reach, tally: Tal
             raise errors.exceptions[0] from None
 
 
-async def _one(client: httpx.AsyncClient, letter: Letter | BadLine, tally: Tally) -> None:
+async def _one(client: httpx.AsyncClient, letter: Letter | BadLine, tally: Tally, sleep: Sleep) -> None:
     """Submit one message, and write down what came of it."""
     if isinstance(letter, BadLine):
         tally.failures.append(Failure(letter.line, "", (problem_of(letter.problem, "unreadable"),)))
         return
+    patience = Patience()
     try:
-        answer = await _accepted(client, letter)
+        answer = await _accepted(client, letter, patience, sleep)
     except RefusedError as error:
         if error.status == UNAUTHORIZED:
             raise
         tally.failures.append(Failure(letter.line, letter.key, error.problems))
         return
-    repeated = answer.headers.get("idempotency-replayed") == "true"
+    # What is replayed after a try that may have been accepted was most likely accepted by that one.
+    repeated = answer.headers.get("idempotency-replayed") == "true" and not patience.unsure
     tally.repeated += repeated
     tally.accepted += not repeated
     tally.ids[letter.line] = answer.json()["id"]
 
 
-async def _accepted(client: httpx.AsyncClient, letter: Letter) -> httpx.Response:
-    """Return the answer to a message, asked again a few times if the service is busy or away for a moment.
+async def _accepted(client: httpx.AsyncClient, letter: Letter, patience: Patience, sleep: Sleep) -> httpx.Response:
+    """Return the answer to a message, asked again as patience has it if the service is busy or away for a moment.
 
     Raises:
         RefusedError: The answer is no.
         UnreachableError: Nobody answers.
     """
-    for number in range(TRIES):
+    while True:
         try:
-            answer = await client.post("/api/emails", json=letter.message, headers={"Idempotency-Key": letter.key})
-            answer_of(answer)
+            return await _answered(client, letter)
         except (httpx.TransportError, RefusedError) as error:
-            again = number + 1 < TRIES
-            if isinstance(error, RefusedError) and not (error.retryable and again):
-                raise
-            if isinstance(error, httpx.TransportError) and not again:
+            wait = patience.wait_s(error, new_clock().now())
+            if wait is None and isinstance(error, httpx.TransportError):
                 raise unreachable(str(client.base_url).rstrip("/"), error) from error
-            await asyncio.sleep(PAUSE_S * 2**number)
-        else:
-            return answer
-    raise AssertionError("the last try returns or raises")
+            if wait is None:
+                raise
+        await sleep(wait)
+
+
+async def _answered(client: httpx.AsyncClient, letter: Letter) -> httpx.Response:
+    """Submit a message once; raises what went wrong."""
+    answer = await client.post("/api/emails", json=letter.message, headers={"Idempotency-Key": letter.key})
+    answer_of(answer)
+    return answer

@@ -17,6 +17,7 @@ from mailcore.secret import Secret
 TIMEOUT_S: Final = 30.0
 UNAUTHORIZED: Final = 401
 _REFUSED: Final = 400
+_OF_GATEWAYS: Final = frozenset({502, 503, 504})
 
 Json = dict[str, Any]
 
@@ -33,6 +34,7 @@ class RefusedError(CommandError):
         status: Of HTTP.
         problems: Every part that is wrong, or the one reason: pointer, code, detail.
         retryable: The same request may succeed later.
+        retry_after: The header of that name; empty if there was none.
     """
 
     def __init__(self, text: str, status: int, *, problems: Sequence[Json] = (), retryable: bool = False) -> None:
@@ -41,6 +43,7 @@ class RefusedError(CommandError):
         self.status = status
         self.problems = tuple(problems) or (problem_of(text),)
         self.retryable = retryable
+        self.retry_after = ""
 
 
 class Service:
@@ -131,12 +134,20 @@ def answer_of(response: httpx.Response) -> Json:
     try:
         said = msgspec.json.decode(response.content, type=Json)
     except ValueError:
-        raise RefusedError(
-            f"{response.url.host} answered {response.status_code}, but not as mailcore does", 0
-        ) from None
-    if response.status_code >= _REFUSED:
-        raise _refusal(response.status_code, said)
-    return said
+        refusal = _of_another(response)
+    else:
+        if response.status_code < _REFUSED:
+            return said
+        refusal = _refusal(response.status_code, said)
+    refusal.retry_after = response.headers.get("retry-after", "")
+    raise refusal
+
+
+def _of_another(response: httpx.Response) -> RefusedError:
+    """Return an answer that is not mailcore's as an error; a reverse proxy's says that mailcore is away for now."""
+    away = response.status_code in _OF_GATEWAYS
+    text = f"{response.url.host} answered {response.status_code}, but not as mailcore does"
+    return RefusedError(text, response.status_code if away else 0, retryable=away)
 
 
 def _refusal(status: int, problem: Json) -> RefusedError:
