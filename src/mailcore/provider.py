@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from mailcore.health import Standing
-from mailcore.message import Message
+from mailcore.message import Lane, Message
 
 
 class Feature(StrEnum):
@@ -80,6 +81,10 @@ def lacks(capabilities: Capabilities, needs: Needs) -> str | None:
     return None
 
 
+BULK_SEATS: Final = 0.75
+"""The share of a provider's seats that bulk may hold: with all, urgent mail would wait while the others are out."""
+
+
 class ProviderView(Struct, frozen=True, kw_only=True):
     """One configured provider as a decision sees it.
 
@@ -87,6 +92,7 @@ class ProviderView(Struct, frozen=True, kw_only=True):
         weight: The operator's preference, above 0; shares follow it while providers are healthy.
         max_per_second: The configured pace of starts over all processes; None for no limit.
         in_flight: Attempts that this process has under way there.
+        bulk: Those of them that are of the bulk lane.
         slots: How many this process may have under way there before the ramp's share is applied.
     """
 
@@ -96,7 +102,16 @@ class ProviderView(Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     max_per_second: float | None = None
     in_flight: int = 0
+    bulk: int = 0
     slots: int = 256
+
+    def free(self, lane: Lane) -> int:
+        """Return how many more of a lane this process may begin there: fewer on the ramp, and of bulk."""
+        seats = max(1, int(self.slots * self.standing.share))
+        free = seats - self.in_flight
+        if lane is Lane.BULK:
+            free = min(free, max(1, int(seats * BULK_SEATS)) - self.bulk)
+        return max(0, free)
 
 
 class Send(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from mailcore.errors import HealthUnavailableError
 from mailcore.events import Event, Happening
 from mailcore.health import Admission, Health, HealthRules, Report, Start, admit, released, reported, standing
 from mailcore.lifecycle import Email, EmailId
+from mailcore.message import Lane
 from mailcore.outcome import Deferred, Misconfigured, Outcome, Throttled, verdict
 from mailcore.plan import Begin
 from mailcore.ports import Configured, Due, Ports
@@ -44,7 +45,8 @@ class Roster:
     rules: Rules
     slots: int
     seated: Counter[str] = field(init=False, default_factory=Counter[str])
-    _seats: dict[EmailId, str] = field(default_factory=dict[EmailId, str])
+    _bulk: Counter[str] = field(init=False, default_factory=Counter[str])
+    _seats: dict[EmailId, tuple[str, bool]] = field(default_factory=dict[EmailId, tuple[str, bool]])
     _known: Mapping[str, Health] = field(default_factory=dict[str, Health])
     _astray: dict[str, Health] = field(default_factory=dict[str, Health])
     latest: tuple[ProviderView, ...] = ()
@@ -79,19 +81,28 @@ class Roster:
 
     def leave(self, email_id: EmailId) -> None:
         """Free the slot that an e-mail's attempt has at a provider, if it has one."""
-        if (provider := self._seats.pop(email_id, None)) is not None:
+        if seat := self._seats.pop(email_id, None):
+            provider, bulk = seat
             self.seated[provider] -= 1
+            self._bulk[provider] -= bulk
 
-    def _sit(self, email_id: EmailId, provider: str) -> None:
+    def _sit(self, email: Email, provider: str) -> None:
         """Take a slot at a provider, and leave the one before."""
-        self.leave(email_id)
-        self._seats[email_id] = provider
+        self.leave(email.id)
+        bulk = email.lane is Lane.BULK
+        self._seats[email.id] = provider, bulk
         self.seated[provider] += 1
+        self._bulk[provider] += bulk
 
     def corrected(self, views: Sequence[ProviderView], provider: str, known: Standing) -> tuple[ProviderView, ...]:
         """Return the views with what the admission to one provider has told of it."""
         return tuple(
-            replace(one, in_flight=self.seated[one.name], standing=known if one.name == provider else one.standing)
+            replace(
+                one,
+                in_flight=self.seated[one.name],
+                bulk=self._bulk[one.name],
+                standing=known if one.name == provider else one.standing,
+            )
             for one in views
         )
 
@@ -106,6 +117,7 @@ class Roster:
             weight=configured.weight,
             max_per_second=configured.max_per_second,
             in_flight=self.seated[name],
+            bulk=self._bulk[name],
             slots=self.slots if len(self.ports.providers) == 1 else max(1, self.slots // 2),
         )
 
@@ -114,7 +126,7 @@ class Roster:
 
         The slot is taken before anything is awaited, or many that start at once would all find it free.
         """
-        self._sit(email.id, begin.provider)
+        self._sit(email, begin.provider)
         view = next(one for one in self.latest if one.name == begin.provider)
         if not (begin.probe or begin.repeat or view.max_per_second):
             return Admission(granted=True, reserved_at=None, standing=view.standing)
@@ -199,17 +211,16 @@ def admitted(due: Due, views: Sequence[ProviderView], rules: HealthRules, now: d
 
     While all are closed the limit stays: what does not wait for them yet is taken, to be parked once.
     """
-    rooms = {view.name: room for view in views if (room := _room(view, rules, now)) is not None}
+    rooms = {view.name: room for view in views if (room := _room(view, due.lane, rules, now)) is not None}
     closed = frozenset(view.name for view in views if view.name not in rooms)
     return replace(due, limit=min(due.limit, sum(rooms.values())) if rooms else due.limit, closed=closed)
 
 
-def _room(view: ProviderView, rules: HealthRules, now: datetime) -> int | None:
-    """Return how many attempts one provider takes now: probes by permit, others by slots; None if it is closed."""
+def _room(view: ProviderView, lane: Lane, rules: HealthRules, now: datetime) -> int | None:
+    """Return how many attempts of a lane one provider takes now, probes by permit; None if it is closed."""
     if view.standing.obstacle not in {None, Obstacle.PACED}:
         return None
-    free = max(0, max(1, int(view.slots * view.standing.share)) - view.in_flight)
-    room = view.standing.permits if view.standing.probe else free
+    room = view.standing.permits if view.standing.probe else view.free(lane)
     return room if view.standing.obstacle is None else _reservable(view, room, rules, now) or None
 
 

@@ -97,8 +97,7 @@ def _obstacle(email: Email, view: ProviderView, now: datetime) -> Obstructed | N
         return Obstructed("asked not to be tried again yet", max(rest, standing.available_at or now))
     if standing.obstacle:
         return Obstructed(standing.obstacle, standing.available_at)
-    share = max(1, int(view.slots * standing.share))
-    return Obstructed(FULL, now) if view.in_flight >= share else None
+    return None if view.free(email.lane) else Obstructed(FULL, now)
 
 
 def spent(attempt: Attempt, email: Email) -> bool:

@@ -215,7 +215,7 @@ PACED_OUT = shut(Obstacle.PACED, NOW + 50 * SECOND)
 
 def asked(views: tuple[ProviderView, ...]) -> Due:
     """Return what is taken from the store by a worker with a thousand free slots."""
-    due = Due(lane=Lane.BULK, limit=1000, hide_for=SECOND, closed=frozenset())
+    due = Due(lane=Lane.TRANSACTIONAL, limit=1000, hide_for=SECOND, closed=frozenset())
     return admitted(due, views, RULES.health, NOW)
 
 
@@ -239,6 +239,29 @@ def asked(views: tuple[ProviderView, ...]) -> Due:
 def test_no_more_is_taken_than_open_providers_take(views: tuple[ProviderView, ...], room: int) -> None:
     """I30: probes by permit, a used-up pace by what may still be reserved, the others by the slots left to them."""
     assert asked(views).limit == room
+
+
+def test_of_bulk_no_more_is_taken_than_leaves_seats_to_others() -> None:
+    """A worker that fills up with a newsletter has seats left for what is urgent."""
+    due = Due(lane=Lane.BULK, limit=1000, hide_for=SECOND, closed=frozenset())
+
+    rooms = [admitted(due, (view(slots=8, in_flight=n, bulk=n),), RULES.health, NOW).limit for n in (0, 5, 6, 8)]
+
+    assert rooms == [6, 1, 0, 0]
+
+
+@virtually
+async def test_the_seats_of_bulk_are_counted_apart() -> None:
+    """Whoever sits down is of his lane, and is no more once he has left."""
+    made = paced()
+    begin, roster = await planned(made), made.courier.roster
+    await roster.admit(replace(email(), lane=Lane.BULK), begin)
+    (seated,) = await roster.views()
+    (known,) = roster.corrected((replace(seated, bulk=9),), "p1", CLEAR)
+    roster.leave("em_1")
+    (left,) = await roster.views()
+
+    assert [(one.in_flight, one.bulk) for one in (seated, known, left)] == [(1, 1), (1, 1), (0, 0)]
 
 
 @pytest.mark.parametrize(

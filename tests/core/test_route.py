@@ -5,7 +5,9 @@ from msgspec.structs import replace
 from tests.dst.given import CLEAR, HOUR, MINUTE, NOW, attempt, deferred, email, only, shut, view
 
 from mailcore.lifecycle import Email, Status
+from mailcore.message import Lane
 from mailcore.outcome import Verdict
+from mailcore.provider import BULK_SEATS
 from mailcore.route import Route, find_route, spent
 from mailcore.standing import Obstacle
 
@@ -112,3 +114,19 @@ def test_slots_are_looked_at_last() -> None:
 
     assert reasons(route) == {"p1": "open"}
     assert route.full == ()
+
+
+@pytest.mark.parametrize(("share", "seats"), [(1.0, 8), (0.5, 4), (0.1, 1)])
+def test_bulk_leaves_seats_at_every_provider(share: float, seats: int) -> None:
+    """A one-time code finds a seat behind a newsletter even where one provider has to carry it all."""
+
+    def taken(lane: Lane, in_flight: int, bulk: int) -> bool:
+        standing = replace(CLEAR, share=share)
+        one = view("p1", slots=8, in_flight=in_flight, bulk=bulk, standing=standing)
+        return bool(find_route(email(lane=lane), (one,), NOW).ready)
+
+    others = [lane for lane in Lane if lane is not Lane.BULK]
+    most = max(1, int(seats * BULK_SEATS))
+    assert [taken(Lane.BULK, n, n) for n in (most - 1, most)] == [True, False]
+    assert [taken(Lane.BULK, seats - 1, 0), taken(Lane.BULK, seats, 0)] == [True, False]
+    assert all([taken(lane, n, most) for n in (seats - 1, seats)] == [True, False] for lane in others)
