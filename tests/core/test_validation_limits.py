@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -176,6 +177,7 @@ def calls_of(work: Callable[[], object]) -> int:
         nonlocal count
         count += 1
 
+    gc.disable()  # others have callbacks there, which are no work of ours
     sys.setprofile(counted)
     try:
         work()
@@ -183,6 +185,7 @@ def calls_of(work: Callable[[], object]) -> int:
         return count
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 
