@@ -137,10 +137,14 @@ def _commits(runs: Sequence[Result]) -> str:
 
 
 def _took(runs: Sequence[Result]) -> str:
-    """Return how long it all took, from the first fault to the last drain."""
-    began = min(one.at - timedelta(seconds=one.took_s) for one in runs)
-    minutes = (max(one.at for one in runs) - began) / timedelta(minutes=1)
-    return f"All in {minutes:.0f} minutes, for {sum(one.took_s for one in runs) / 60:.0f} minutes of runs."
+    """Return how long it all took: the time in which anything ran, side by side or not."""
+    spans = sorted((one.at - timedelta(seconds=one.took_s), one.at) for one in runs)
+    busy, until = timedelta(), spans[0][0]
+    for began, ended in spans:
+        busy += max(timedelta(), ended - max(began, until))
+        until = max(until, ended)
+    alone = sum(one.took_s for one in runs) / 60
+    return f"It took {busy / timedelta(minutes=1):.0f} minutes, for {alone:.0f} minutes of runs."
 
 
 def _left_out(runs: Sequence[Result]) -> Iterator[NotRun]:
