@@ -166,8 +166,9 @@ def _times(settings: Settings) -> Iterator[str]:
 
 def _rates(settings: Settings) -> Iterator[str]:
     """A rate limit is over a day at most."""
-    for key in ("rate_limit", "sender_limit", "recipient_limit"):
-        if getattr(settings, key).per > timedelta(days=1):
+    limits = (settings.rate_limit, settings.sender_limit, settings.recipient_limit)
+    for key, limit in zip(("rate_limit", "sender_limit", "recipient_limit"), limits, strict=True):
+        if limit.per > timedelta(days=1):
             yield f"{key}.per: must be at most a day, 24h"
 
 

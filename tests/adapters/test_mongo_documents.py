@@ -52,6 +52,15 @@ async def rewritten(raw: Raw, email_id: str, old: str, new: str, **fields: objec
     await raw.emails.update_one({"_id": email_id}, {"$set": {"doc": document["doc"].replace(old, new), **fields}})
 
 
+async def test_what_wakes_no_more_is_no_stock(store: MongoStore, raw: Raw) -> None:
+    """An e-mail may settle while stock is taken: its moment is gone by the time it is looked at, and nothing fails."""
+    await store.add(queued("em_a"), MESSAGE)
+    await store.add(queued("em_b"), MESSAGE)
+    await raw.emails.update_one({"_id": "em_b"}, {"$set": {"wake_t": None, "status": "retrying"}})
+
+    assert [(pile.status, pile.count) for pile in await store.stock()] == [(Status.QUEUED, 1)]
+
+
 async def test_a_document_of_the_first_release_is_read(store: MongoStore, raw: Raw) -> None:
     """What an earlier release wrote, this one reads: e-mail, message and health (I42)."""
     text, octets = (DATA / "email-schema-1.json").read_text(), (DATA / "message-schema-1.msgpack").read_bytes()

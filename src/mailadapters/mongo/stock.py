@@ -39,10 +39,10 @@ async def stock(emails: Collection) -> Sequence[Pile]:
 
 
 def _pile(row: Mapping[str, Any]) -> Iterator[Pile]:
-    """Yield the pile of a row, unless only a newer release knows what it is."""
+    """Yield the pile of a row, unless only a newer release knows what it is, or all of it settled meanwhile."""
     lane, status = row["_id"]["lane"], row["_id"]["status"]
-    if lane in _LANES and status in STATUSES:
-        yield Pile(lane=Lane(lane), status=Status(status), count=row["count"], wakes_at=min(_wakes_at(row, Lane(lane))))
+    if lane in _LANES and status in STATUSES and (wakes := list(_wakes_at(row, Lane(lane)))):
+        yield Pile(lane=Lane(lane), status=Status(status), count=row["count"], wakes_at=min(wakes))
 
 
 def _wakes_at(row: Mapping[str, Any], lane: Lane) -> Iterator[datetime]:
