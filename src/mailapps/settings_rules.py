@@ -166,9 +166,13 @@ def _times(settings: Settings) -> Iterator[str]:
 
 def _rates(settings: Settings) -> Iterator[str]:
     """A rate limit is over a day at most."""
-    limits = (settings.rate_limit, settings.sender_limit, settings.recipient_limit)
-    for key, limit in zip(("rate_limit", "sender_limit", "recipient_limit"), limits, strict=True):
-        if limit.per > timedelta(days=1):
+    limits = (
+        ("rate_limit", settings.rate_limit.per),
+        ("sender_limit", settings.sender_limit.per),
+        ("recipient_limit", settings.recipient_limit.per),
+    )
+    for key, per in limits:
+        if per > timedelta(days=1):
             yield f"{key}.per: must be at most a day, 24h"
 
 

@@ -81,8 +81,8 @@ def lacks(capabilities: Capabilities, needs: Needs) -> str | None:
     return None
 
 
-BULK_SEATS: Final = 0.75
-"""The share of a provider's seats that bulk may hold: with all, urgent mail would wait while the others are out."""
+BULK_SLOTS: Final = 0.75
+"""The share of a provider's slots that bulk may hold: with all, urgent mail would wait while the others are out."""
 
 
 class ProviderView(Struct, frozen=True, kw_only=True):
@@ -107,10 +107,10 @@ class ProviderView(Struct, frozen=True, kw_only=True):
 
     def free(self, lane: Lane) -> int:
         """Return how many more of a lane this process may begin there: fewer on the ramp, and of bulk."""
-        seats = max(1, int(self.slots * self.standing.share))
-        free = seats - self.in_flight
+        slots = max(1, int(self.slots * self.standing.share))
+        free = slots - self.in_flight
         if lane is Lane.BULK:
-            free = min(free, max(1, int(seats * BULK_SEATS)) - self.bulk)
+            free = min(free, max(1, int(slots * BULK_SLOTS)) - self.bulk)
         return max(0, free)
 
 

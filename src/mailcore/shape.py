@@ -69,7 +69,7 @@ def mended(value: object, kind: object, *, held: Held = ()) -> object:
         if named is not None and _is_struct(option):
             return _mended_struct(named, option, held)
         if named is not None and get_origin(option) in _MAPPINGS:
-            return {name: mended(one, get_args(option)[1], held=held) for name, one in named.items()}
+            return {name: mended(one, get_args(option)[1], held=held) for name, one in _first(named)}
         if listed is not None and get_origin(option) in _SEQUENCES:
             return [mended(one, get_args(option)[0], held=held) for one in listed]
     return _filler(kind, held)
@@ -110,11 +110,13 @@ def _is_struct(option: object) -> TypeGuard[type[Struct]]:
 
 
 def _named(value: object) -> dict[str, object] | None:
-    """Return the first members of an object without what JSON could not name; None if it is none."""
-    if not isinstance(value, dict):
-        return None
-    first = islice(cast("dict[object, object]", value).items(), MOST)
-    return {name: one for name, one in first if isinstance(name, str)}
+    """Return an object; None if it is none."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def _first(named: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Return the first members of an object that JSON could name."""
+    return [(name, one) for name, one in islice(named.items(), MOST) if isinstance(cast("object", name), str)]
 
 
 def _listed(value: object) -> list[object] | None:
@@ -138,7 +140,7 @@ def _members(value: object, kind: object, pointer: str, held: Held) -> Iterator[
         if named is not None and _is_struct(option):
             yield from _struct_problems(named, option, pointer, held)
         elif named is not None and get_origin(option) in _MAPPINGS:
-            for name, one in named.items():
+            for name, one in _first(named):
                 yield from shape_problems(one, get_args(option)[1], below(pointer, name), held=held)
         elif listed is not None and get_origin(option) in _SEQUENCES:
             for at, one in enumerate(listed):
@@ -153,7 +155,7 @@ def _struct_problems(value: Mapping[str, object], kind: type[Struct], pointer: s
             yield from shape_problems(value[name], field.type, below(pointer, name), held=held)
         elif field.required:
             yield Problem(below(pointer, name), ProblemCode.REQUIRED, "is required")
-    for name in value:
+    for name, _ in _first(value):
         if name not in known:
             yield Problem(below(pointer, name), ProblemCode.UNKNOWN_FIELD, "is not a known field")
 

@@ -161,7 +161,7 @@ async def test_the_background_has_all_the_time_that_it_needs(mongo_url: str) -> 
         async def is_set() -> bool:
             return ours.now() > first
 
-        await until("it is set again", is_set, within_s=10)
+        assert await until("it is set again", is_set, within_s=10)
         await ours.aclose()
 
 

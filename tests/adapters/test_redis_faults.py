@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
 
@@ -177,18 +178,24 @@ async def test_a_want_of_connections_is_no_loss_of_redis(queue: DramatiqQueue) -
         await pool.release(one)
 
 
-async def test_a_log_that_cannot_be_written_does_not_hide_that_redis_is_lost(
-    queue: DramatiqQueue, network: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody after the first waits in vain."""
+class FullDisk(logging.Handler):
+    """Writes to a disk that has no room left, and says so to whoever logs."""
 
-    def full(*_: object) -> None:
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take no record."""
         raise OSError("no space left")
 
-    monkeypatch.setattr("mailadapters.reach.log.warning", full)
+
+async def test_a_log_that_cannot_be_written_does_not_hide_that_redis_is_lost(
+    queue: DramatiqQueue, network: Proxy
+) -> None:
+    """Nobody after the first waits in vain."""
+    full = FullDisk()
+    logging.getLogger("mailadapters.reach").addHandler(full)
     await network.refuse()
 
     with pytest.raises(OSError, match="no space left"):
         await queue.ping()
 
+    logging.getLogger("mailadapters.reach").removeHandler(full)
     assert queue._reach.down

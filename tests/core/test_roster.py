@@ -241,8 +241,8 @@ def test_no_more_is_taken_than_open_providers_take(views: tuple[ProviderView, ..
     assert asked(views).limit == room
 
 
-def test_of_bulk_no_more_is_taken_than_leaves_seats_to_others() -> None:
-    """A worker that fills up with a newsletter has seats left for what is urgent."""
+def test_of_bulk_no_more_is_taken_than_leaves_slots_to_others() -> None:
+    """A worker that fills up with a newsletter has slots left for what is urgent."""
     due = Due(lane=Lane.BULK, limit=1000, hide_for=SECOND, closed=frozenset())
 
     rooms = [admitted(due, (view(slots=8, in_flight=n, bulk=n),), RULES.health, NOW).limit for n in (0, 5, 6, 8)]
@@ -251,8 +251,8 @@ def test_of_bulk_no_more_is_taken_than_leaves_seats_to_others() -> None:
 
 
 @virtually
-async def test_the_seats_of_bulk_are_counted_apart() -> None:
-    """Whoever sits down is of his lane, and is no more once he has left."""
+async def test_the_slots_of_bulk_are_counted_apart() -> None:
+    """An attempt takes a slot of its lane, and holds none once it has left."""
     made = paced()
     begin, roster = await planned(made), made.courier.roster
     await roster.admit(replace(email(), lane=Lane.BULK), begin)

@@ -7,7 +7,7 @@ from tests.dst.given import CLEAR, HOUR, MINUTE, NOW, attempt, deferred, email, 
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Lane
 from mailcore.outcome import Verdict
-from mailcore.provider import BULK_SEATS
+from mailcore.provider import BULK_SLOTS
 from mailcore.route import Route, find_route, spent
 from mailcore.standing import Obstacle
 
@@ -116,9 +116,9 @@ def test_slots_are_looked_at_last() -> None:
     assert route.full == ()
 
 
-@pytest.mark.parametrize(("share", "seats"), [(1.0, 8), (0.5, 4), (0.1, 1)])
-def test_bulk_leaves_seats_at_every_provider(share: float, seats: int) -> None:
-    """A one-time code finds a seat behind a newsletter even where one provider has to carry it all."""
+@pytest.mark.parametrize(("share", "slots"), [(1.0, 8), (0.5, 4), (0.1, 1)])
+def test_bulk_leaves_slots_at_every_provider(share: float, slots: int) -> None:
+    """A one-time code finds a slot behind a newsletter even where one provider has to carry it all."""
 
     def taken(lane: Lane, in_flight: int, bulk: int) -> bool:
         standing = replace(CLEAR, share=share)
@@ -126,7 +126,7 @@ def test_bulk_leaves_seats_at_every_provider(share: float, seats: int) -> None:
         return bool(find_route(email(lane=lane), (one,), NOW).ready)
 
     others = [lane for lane in Lane if lane is not Lane.BULK]
-    most = max(1, int(seats * BULK_SEATS))
+    most = max(1, int(slots * BULK_SLOTS))
     assert [taken(Lane.BULK, n, n) for n in (most - 1, most)] == [True, False]
-    assert [taken(Lane.BULK, seats - 1, 0), taken(Lane.BULK, seats, 0)] == [True, False]
-    assert all([taken(lane, n, most) for n in (seats - 1, seats)] == [True, False] for lane in others)
+    assert [taken(Lane.BULK, slots - 1, 0), taken(Lane.BULK, slots, 0)] == [True, False]
+    assert all([taken(lane, n, most) for n in (slots - 1, slots)] == [True, False] for lane in others)

@@ -188,3 +188,12 @@ def test_what_has_to_be_written_is_mended_by_what_says_nothing() -> None:
     made = convert(mended({}, Order), Order)
 
     assert (made.paid, made.lines, made.extra, made.at) == (False, [], {}, None)
+
+
+def test_a_field_behind_many_that_are_unknown_is_not_missed() -> None:
+    """What is there is never told to be missing, however much stands before it."""
+    body = dict.fromkeys((f"x{n}" for n in range(1_000)), 1) | SOUND
+
+    told = {one.code for one in problems_of(body, now=NOW)}
+
+    assert told == {ProblemCode.UNKNOWN_FIELD}

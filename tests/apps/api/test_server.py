@@ -172,7 +172,8 @@ async def test_who_dawdles_over_a_body_that_nobody_reads_is_not_waited_for(
     writer.write(b"1")
 
     async with asyncio.timeout(10):
-        await reader.read()
+        answer = await reader.read()
+    assert answer.endswith(b"}"), "the answer's own body, and then the end"
     writer.close()
 
 
