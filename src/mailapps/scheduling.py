@@ -19,6 +19,7 @@ from mailcore.records import Records
 from mailcore.retention import KeepsFor, Retention, RetentionRules
 from mailcore.roster import Roster
 from mailcore.scheduler import Scheduler, SweepRules
+from mailcore.suppression_list import SuppressionList
 from mailcore.switchboard import KeepsSwitches
 from mailcore.waking import WakesEngines
 
@@ -53,7 +54,9 @@ def scheduler_of(ports: Ports, tuning: Tuning, settings: Settings) -> Scheduler:
     ages = RetentionRules(content=kept.content, addresses=kept.addresses, records=kept.records)
     leases = cast("KeepsLease", ports.store)
     return Scheduler(
-        courier=Courier(ports=ports, rules=rules, roster=roster, records=records),
+        courier=Courier(
+            ports=ports, rules=rules, roster=roster, records=records, suppressions=SuppressionList(ports=ports)
+        ),
         leadership=Leadership(store=leases, clock=ports.clock, holder=system.new_token()),
         retention=Retention(store=cast("KeepsFor", ports.store), records=records, rules=ages),
         rules=SweepRules(every=settings.sweep, grace=settings.sweep_grace, page=settings.sweep_page, wakes=wakes),

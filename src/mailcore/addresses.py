@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from mailcore.errors import Problem
-from mailcore.message import LIMITS, Address, Limits
+from mailcore.message import LIMITS, Address, Addresses, Limits, Message
 from mailcore.problems import ProblemCode, line_problem, problem, shown_problem
 
 _ADDRESS_OCTETS = 254  # RFC 3696 erratum 1690
@@ -93,6 +93,23 @@ def _unseen(addresses: Iterable[Address], seen: set[str]) -> Iterator[Address]:
         if (key := mailbox(address)) not in seen:
             seen.add(key)
             yield address
+
+
+def pointer_to(recipient: Address, written: Message) -> str:
+    """Return where a recipient stands first in a message as it was written."""
+    fields = (("/to", written.to), ("/cc", written.cc), ("/bcc", written.bcc))
+    pairs = (pair for pointer, given in fields for pair in _pointed(pointer, given))
+    parsed = ((pointer, parse(one, pointer)) for pointer, one in pairs)
+    same = (at for at, one in parsed if isinstance(one, Address) and mailbox(one) == mailbox(recipient))
+    return next(same, "/to")
+
+
+def _pointed(pointer: str, given: Addresses) -> Iterator[tuple[str, str | Address]]:
+    """Yield each address of a field with its pointer."""
+    if isinstance(given, str | Address):
+        yield pointer, given
+    else:
+        yield from ((f"{pointer}/{at}", one) for at, one in enumerate(given))
 
 
 def _apart(text: str, pointer: str) -> Address | Problem:

@@ -30,6 +30,7 @@ from mailcore.ports import (
 from mailcore.records import Records
 from mailcore.roster import Roster
 from mailcore.rules import Rules
+from mailcore.suppression_list import SuppressionList
 from mailcore.waking import woken
 
 Run = Literal["all", "submit"]
@@ -89,11 +90,19 @@ def assembled(ports: Ports, tuning: Tuning, default_from: Address | None = None)
     rules, pace = tuning.rules, tuning.pace
     roster = Roster(ports=ports, rules=rules, slots=pace.slots)
     records = Records(ports=ports)
-    courier = Courier(ports=ports, rules=rules, roster=roster, records=records)
+    suppressions = SuppressionList(ports=ports)
+    courier = Courier(ports=ports, rules=rules, roster=roster, records=records, suppressions=suppressions)
     engine = Engine(courier=courier, pace=pace)
     if isinstance(ports.queue, DeliversHere):
         ports.queue.connect(engine.offer)
-    mailer = Mailer(ports=ports, rules=rules, records=records, roster=roster, default_from=default_from)
+    mailer = Mailer(
+        ports=ports,
+        rules=rules,
+        records=records,
+        roster=roster,
+        suppressions=suppressions,
+        default_from=default_from,
+    )
     return Assembled(mailer=mailer, engine=engine)
 
 

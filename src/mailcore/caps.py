@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from msgspec import Struct
 
-from mailcore.addresses import mailbox, parse
+from mailcore.addresses import mailbox, pointer_to
 from mailcore.errors import CapReachedError
-from mailcore.message import Address, Addresses, Message, envelope
+from mailcore.message import Address, Message, envelope
 from mailcore.rates import Admission, Bucket, RateLimit
 
 DAY: Final = timedelta(days=1)
@@ -88,26 +88,9 @@ def _reached(cap: Cap, wait_s: int, written: Message) -> CapReachedError:
     if cap.sender:
         return CapReachedError(f"the domain at {FROM} sends {number}", FROM, wait_s)
     if cap.recipient:
-        pointer = _pointer_to(cap.recipient, written)
+        pointer = pointer_to(cap.recipient, written)
         return CapReachedError(f"the mailbox at {pointer} is sent {number}", pointer, wait_s)
     return CapReachedError(f"this key may submit {limit.requests} e-mails a day; wait {wait_s} s", "", wait_s)
-
-
-def _pointer_to(recipient: Address, written: Message) -> str:
-    """Return where a recipient stands first in a message as it was written."""
-    fields = (("/to", written.to), ("/cc", written.cc), ("/bcc", written.bcc))
-    pairs = (pair for pointer, given in fields for pair in _pointed(pointer, given))
-    parsed = ((pointer, parse(one, pointer)) for pointer, one in pairs)
-    same = (at for at, one in parsed if isinstance(one, Address) and mailbox(one) == mailbox(recipient))
-    return next(same, "/to")
-
-
-def _pointed(pointer: str, given: Addresses) -> Iterator[tuple[str, str | Address]]:
-    """Yield each address of a field with its pointer."""
-    if isinstance(given, str | Address):
-        yield pointer, given
-    else:
-        yield from ((f"{pointer}/{at}", one) for at, one in enumerate(given))
 
 
 def _digest(recipient: Address, pepper: bytes) -> str:

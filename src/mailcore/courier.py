@@ -20,7 +20,7 @@ from mailcore.errors import EmailNotFoundError, StoreUnavailableError
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email, EmailId, Reason, Status
 from mailcore.message import Lane
-from mailcore.outcome import Outcome, Rejected, Unknown
+from mailcore.outcome import SUPPRESSED, Outcome, Rejected, Unknown
 from mailcore.plan import Begin, Plan, Skip, Wait, just_lapsed, plan_attempt, recovered
 from mailcore.ports import Due, Ports, Provider
 from mailcore.provider import Send
@@ -28,6 +28,8 @@ from mailcore.records import Decide, Records
 from mailcore.room import Room
 from mailcore.roster import Roster, admitted
 from mailcore.rules import Rules
+from mailcore.suppression import spared
+from mailcore.suppression_list import SuppressionList
 
 
 class Carried(StrEnum):
@@ -46,6 +48,17 @@ class Claim(Struct, frozen=True):
     began: float
 
 
+class Draft(Struct, frozen=True):
+    """What to hand to a provider.
+
+    Attributes:
+        note: What its author should know of it, for the timeline; mostly nothing.
+    """
+
+    send: Send
+    note: str
+
+
 @dataclass(kw_only=True)
 class Courier:
     """Makes attempts, one e-mail at a time and any number of e-mails at once.
@@ -59,6 +72,7 @@ class Courier:
     rules: Rules
     roster: Roster
     records: Records
+    suppressions: SuppressionList
     room: Room = field(default_factory=Room)
     stopping: bool = field(default=False)
 
@@ -148,7 +162,7 @@ class Courier:
         a worker that was paused must not send what another may have taken over.
         """
         try:
-            send = await self._written(claim)
+            draft = await self._written(claim)
         except StoreUnavailableError:
             await self._give_back(claim, self.rules.wakeup_grace)
             return None
@@ -157,7 +171,7 @@ class Courier:
         if late or self.stopping:
             await self._give_back(claim)
             return None
-        outcome = await self._call(claim, send) if isinstance(send, Send) else send
+        outcome = await self._handed_over(claim, draft) if isinstance(draft, Draft) else draft
         latency = timedelta(seconds=round(self.ports.clock.monotonic() - called, 6))
         self.ports.crash_point("after_answer")
         await self.roster.report(claim.email, claim.attempt, outcome, latency)
@@ -173,14 +187,27 @@ class Courier:
         await self.roster.release(claim.email, claim.attempt)
         await self.records.insist(claim.email, put_back(claim.email, self.ports.clock.now(), rest), again)
 
-    async def _written(self, claim: Claim) -> Send | Rejected:
+    async def _written(self, claim: Claim) -> Draft | Rejected:
         """Return what to hand to the provider; a message whose content is gone can be sent by nobody."""
+        email, key = claim.email, claim.attempt.key
         try:
-            message = await self.ports.store.content(claim.email.id)
+            message = await self.ports.store.content(email.id)
         except EmailNotFoundError:
             return Rejected(code="content_gone", detail="the content of this e-mail is not stored any more")
-        key, deadline = claim.attempt.key, self.rules.call_deadline
-        return Send(message=message, email_id=claim.email.id, key=key, deadline=deadline)
+        note = ""
+        if suppressions := await self.suppressions.among(email.tenant, email.recipients):
+            left = spared(message, suppressions)
+            message, note = left.message, f"left out, as suppressed: {', '.join(left.left_out)}"
+            if not left.reaches:
+                return Rejected(code=SUPPRESSED, detail=f"{note}; nobody else is written to")
+        return Draft(Send(message=message, email_id=email.id, key=key, deadline=self.rules.call_deadline), note)
+
+    async def _handed_over(self, claim: Claim, draft: Draft) -> Outcome:
+        """Hand a draft to the provider and return what came of it, with the note on it."""
+        outcome = await self._call(claim, draft.send)
+        if not draft.note:
+            return outcome
+        return replace(outcome, detail="; ".join(filter(None, (draft.note, outcome.detail))))
 
     async def _call(self, claim: Claim, send: Send) -> Outcome:
         """Hand the message to the provider and return what came of it."""

@@ -17,6 +17,7 @@ from mailcore.attempt import Attempt
 from mailcore.lifecycle import BURIED, TRANSITIONS, Email, EmailId, Reason, Status, closed, moved, started
 from mailcore.message import Lane
 from mailcore.outcome import (
+    SUPPRESSED,
     Accepted,
     Deferred,
     Misconfigured,
@@ -150,7 +151,8 @@ def record_outcome(
         return told(moved(email, Status.SENT, Reason.ACCEPTED, now, _taker(email)))
     match outcome:
         case Rejected():
-            return told(moved(email, Status.FAILED, Reason.REJECTED, now, outcome.detail))
+            reason = Reason.SUPPRESSED if outcome.code == SUPPRESSED else Reason.REJECTED
+            return told(moved(email, Status.FAILED, reason, now, outcome.detail))
         case Unknown():
             return _after_unknown(email, attempt, rules, now)
         case Misconfigured(scope=Scope.SENDER):

@@ -3,6 +3,7 @@
     MailError
     ├── InvalidMessageError      the caller's message is wrong; lists every problem
     ├── NoProviderCanCarryError  the message is right, but no configured provider can express it
+    ├── SuppressedError          all whom the message is written to are on the suppression list
     ├── CapReachedError          the key, sender or recipient has had as many e-mails as are allowed; wait
     ├── KeyReusedError           one idempotency key, two different messages
     ├── EmailNotFoundError       no e-mail has this id
@@ -14,7 +15,7 @@
         ├── QueueUnavailableError
         └── HealthUnavailableError
 
-The tree answers one question: whose fault is it? The first six are the caller's, StaleEmailError is a
+The tree answers one question: whose fault is it? The first seven are the caller's, StaleEmailError is a
 race that the shell settles, SettingsError is the operator's, and UnavailableError is nobody's: try again.
 What a provider or the network to it does is never an error here but an Outcome.
 """
@@ -71,6 +72,19 @@ class NoProviderCanCarryError(MailError):
         """Keep the reason of each provider."""
         super().__init__("; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no provider")
         self.reasons = dict(reasons)
+
+
+class SuppressedError(MailError):
+    """Nobody whom the message is written to may be written to.
+
+    Attributes:
+        problems: Each of them, with the reason; at least one.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        """Keep the problems and say them in one line each."""
+        super().__init__("; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems))
+        self.problems = tuple(problems)
 
 
 class CapReachedError(MailError):

@@ -18,6 +18,7 @@ from mailcore.errors import (
     KeyReusedError,
     NoProviderCanCarryError,
     Problem,
+    SuppressedError,
 )
 from mailcore.events import Event, Happening
 from mailcore.identity import checked_key, email_id_for_key, fingerprint
@@ -31,6 +32,8 @@ from mailcore.records import Decide, Records
 from mailcore.roster import Roster
 from mailcore.route import find_route
 from mailcore.rules import Rules
+from mailcore.suppression import must_reach
+from mailcore.suppression_list import SuppressionList
 from mailcore.validation import checked, problems_of
 
 DEFAULT_TENANT = "default"
@@ -59,12 +62,14 @@ class Mailer:
 
     Attributes:
         default_from: The author of messages that name none.
+        suppressions: Who must not be written to.
     """
 
     ports: Ports
     rules: Rules
     records: Records
     roster: Roster
+    suppressions: SuppressionList
     default_from: Address | None = None
     limits: Limits = field(default=LIMITS)
 
@@ -82,6 +87,7 @@ class Mailer:
         Raises:
             InvalidMessageError: The message or the key is wrong; names every problem.
             NoProviderCanCarryError: No configured provider can express the message.
+            SuppressedError: Nobody whom it is written to may be written to.
             CapReachedError: `admit` says so.
             KeyReusedError: The key belongs to another message.
             StoreUnavailableError: Whether it was stored is not known: submit it again with the same key.
@@ -89,9 +95,10 @@ class Mailer:
         email_id = email_id_for_key(tenant, checked_key(key)) if key is not None else self.ports.new_id()
         try:
             sound, email = self._accepted(message, email_id, tenant, key)
+            await self._must_reach(sound, email, message)
             if admit is not None:
                 await admit(sound)
-        except (InvalidMessageError, NoProviderCanCarryError, CapReachedError):
+        except (InvalidMessageError, NoProviderCanCarryError, SuppressedError, CapReachedError):
             if key is None or (repeated := await self._repeated(message, email_id)) is None:
                 raise
             return repeated
@@ -128,6 +135,11 @@ class Mailer:
         except EmailNotFoundError:
             return None
         return Added(email, fresh=False) if email.fingerprint == fingerprint(message) else None
+
+    async def _must_reach(self, sound: Message, email: Email, written: Message) -> None:
+        """Refuse a message that nobody may get whom it is written to."""
+        if suppressions := await self.suppressions.among(email.tenant, email.recipients):
+            must_reach(sound, suppressions, written)
 
     def _must_be_carried(self, email: Email) -> None:
         """Refuse an e-mail that no configured provider can carry."""

@@ -13,6 +13,9 @@ from typing import Final
 
 from msgspec import Struct
 
+SUPPRESSED: Final = "suppressed"
+"""The code of a rejection because nobody whom the message is written to may be written to."""
+
 
 class Accepted(Struct, frozen=True, kw_only=True, tag="accepted"):
     """The provider took the message for at least one recipient.

@@ -91,6 +91,9 @@ class ProblemCode(StrEnum):
     DUPLICATE = "duplicate"
     """The same header, tag or content_id twice."""
 
+    SUPPRESSED = "suppressed"
+    """A recipient that must not be written to, by the suppression list."""
+
     NO_OFFSET = "no_offset"
     """A time without an offset from UTC."""
 

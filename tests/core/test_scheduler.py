@@ -54,7 +54,13 @@ def scheduler(made: World, holder: str = "me", age: timedelta = DAY, **rules: ob
     swept = SweepRules(**{"page": 10, **rules})
     roster = Roster(ports=made.ports, rules=made.rules, slots=swept.page)
     return Scheduler(
-        courier=Courier(ports=made.ports, rules=made.rules, roster=roster, records=made.courier.records),
+        courier=Courier(
+            ports=made.ports,
+            rules=made.rules,
+            roster=roster,
+            records=made.courier.records,
+            suppressions=made.courier.suppressions,
+        ),
         leadership=Leadership(store=made.store, clock=made.clock, holder=holder),
         retention=Retention(store=made.store, records=made.courier.records, rules=RetentionRules(records=age)),
         rules=swept,

@@ -1,0 +1,110 @@
+"""The suppression list as a process knows it: asked when a message is accepted, and again before every call.
+
+Most lists are empty. Whether this one is, is remembered for a moment, so that those who keep none pay nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Protocol, runtime_checkable
+
+from mailcore.addresses import mailbox
+from mailcore.errors import SettingsError
+from mailcore.message import Address
+from mailcore.ports import Ports
+from mailcore.suppression import Suppression, SuppressionPage, in_force
+
+FRESH_FOR: Final = timedelta(seconds=2)
+"""How long an empty list passes for empty: the first suppression ever is obeyed by other processes after this."""
+
+
+@runtime_checkable
+class KeepsSuppressions(Protocol):
+    """A store that keeps a suppression list for all processes that use it.
+
+    Every method may raise StoreUnavailableError; for a write it is then not known whether it happened.
+    """
+
+    async def has_suppressions(self) -> bool:
+        """Whether there is any, of any tenant."""
+        ...
+
+    async def find_suppressions(self, tenant: str, mailboxes: Sequence[str]) -> Sequence[Suppression]:
+        """Return a tenant's suppressions of these mailboxes, in any order; those that have ended may be among them."""
+        ...
+
+    async def save_suppressions(self, suppressions: Sequence[Suppression]) -> None:
+        """Keep suppressions, each in place of the tenant's one of the same mailbox; of two in one call the last."""
+        ...
+
+    async def delete_suppression(self, tenant: str, mailbox: str, /) -> bool:
+        """Forget a suppression; return whether there was one."""
+        ...
+
+    async def list_suppressions(self, tenant: str, *, after: str | None, limit: int) -> SuppressionPage:
+        """Return a tenant's suppressions ordered by mailbox, those behind `after` only; none is left out or twice."""
+        ...
+
+    async def drop_suppressions(self, before: datetime, *, limit: int) -> int:
+        """Forget up to `limit` suppressions that ended before then; return how many."""
+        ...
+
+
+@dataclass(kw_only=True)
+class SuppressionList:
+    """The suppression list of the ports' store. A store that keeps none suppresses nobody."""
+
+    ports: Ports
+    _keeper: KeepsSuppressions | None = field(init=False)
+    _used: bool = True
+    _stale_from: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        """Ask once whether the store keeps a list."""
+        self._keeper = self.ports.store if isinstance(self.ports.store, KeepsSuppressions) else None
+
+    async def among(self, tenant: str, addresses: Iterable[str]) -> Sequence[Suppression]:
+        """Return the suppressions in force of these addresses, as an e-mail has its recipients.
+
+        Raises:
+            StoreUnavailableError: It could not be read.
+        """
+        keeper = self._keeper
+        if keeper is None or not await self._in_use(keeper):
+            return ()
+        found = await keeper.find_suppressions(tenant, [mailbox(Address(one)) for one in addresses])
+        now = self.ports.clock.now()
+        return [one for one in found if in_force(one, now)]
+
+    async def _in_use(self, keeper: KeepsSuppressions) -> bool:
+        """Whether there is any suppression, as of a moment ago; until that is known there might be."""
+        now = self.ports.clock.monotonic()
+        if now >= self._stale_from:
+            self._stale_from = asked_for = now + FRESH_FOR.total_seconds()
+            used = await keeper.has_suppressions()
+            self._used = used or self._stale_from != asked_for  # one was added while this was asked
+        return self._used
+
+    async def add(self, suppressions: Sequence[Suppression]) -> None:
+        """Suppress addresses; this process obeys at once, and all others within seconds.
+
+        Raises:
+            SettingsError: The store keeps no list.
+            StoreUnavailableError: Whether it was kept is not known.
+        """
+        await self.kept.save_suppressions(suppressions)
+        self._used, self._stale_from = True, float("-inf")
+
+    @property
+    def kept(self) -> KeepsSuppressions:
+        """The store that keeps the list.
+
+        Raises:
+            SettingsError: It keeps none.
+        """
+        if self._keeper is None:
+            message = "store: it cannot keep suppressions; see docs/how-to/add-a-store.md"
+            raise SettingsError(message)
+        return self._keeper
