@@ -6,6 +6,7 @@ or what a Struct is made of: lists, objects, texts, numbers, and whatever else i
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
@@ -29,6 +30,8 @@ MOST: Final = 100
 
 A look costs some 50 µs, and an event loop stands still meanwhile; no list of a message may have as many members.
 """
+
+_AT: Final = re.compile(r"\$\[(\d+)\]")
 
 FILLER: Final = "nothing@mended.example"
 
@@ -143,8 +146,15 @@ def _members(value: object, kind: object, pointer: str, held: Held) -> Iterator[
             for name, one in _first(named):
                 yield from shape_problems(one, get_args(option)[1], below(pointer, name), held=held)
         elif listed is not None and get_origin(option) in _SEQUENCES:
-            for at, one in enumerate(listed):
+            for at, one in _suspects(cast("list[object]", value), _fits(value, kind, held) or ""):
                 yield from shape_problems(one, get_args(option)[0], f"{pointer}/{at}", held=held)
+
+
+def _suspects(value: list[object], said: str) -> Iterator[tuple[int, object]]:
+    """Yield the first members of a list, or the one behind them that is the first to be wrong, with their places."""
+    found = _AT.match(said.partition(" - at `")[2])
+    first = int(found[1]) if found else 0
+    yield from enumerate(value[:MOST]) if first < MOST else [(first, value[first])]
 
 
 def _struct_problems(value: Mapping[str, object], kind: type[Struct], pointer: str, held: Held) -> Iterator[Problem]:

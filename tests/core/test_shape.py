@@ -183,6 +183,18 @@ class Order(Struct):
     at: int | None
 
 
+class File(Struct, forbid_unknown_fields=True):
+    """A member of a list."""
+
+    filename: str
+
+
+class Files(Struct):
+    """A body with a list of any length."""
+
+    lines: tuple[File, ...]
+
+
 def test_what_has_to_be_written_is_mended_by_what_says_nothing() -> None:
     """A body without its fields becomes one of its kind, so that the rest of it can be judged."""
     made = convert(mended({}, Order), Order)
@@ -197,3 +209,15 @@ def test_a_field_behind_many_that_are_unknown_is_not_missed() -> None:
     told = {one.code for one in problems_of(body, now=NOW)}
 
     assert told == {ProblemCode.UNKNOWN_FIELD}
+
+
+def test_a_wrong_member_behind_many_sound_ones_is_named() -> None:
+    """Of a long list as much is looked at as it takes to name the first that is wrong, and everything wrong with it."""
+    lines = [{"filename": "a"}] * 100_000 + [{"filename": 1, "note": "x"}, {"filename": 2}]
+
+    found = [(one.pointer, one.code) for one in shape_problems({"lines": lines}, Files)]
+
+    assert found == [
+        ("/lines/100000/filename", ProblemCode.WRONG_TYPE),
+        ("/lines/100000/note", ProblemCode.UNKNOWN_FIELD),
+    ]

@@ -70,7 +70,7 @@ class JsonRequest(Request[Any, Any, Any]):
             return decoded(body, kind, mailer.problems_of)
         now = mailer.ports.clock.now()
         value = decoded(body, kind, partial(_look, kind=kind, now=now))
-        if isinstance(value, Meaningful) and (found := tuple(value.problems(now))):
+        if isinstance(value, Meaningful) and (found := tuple(islice(value.problems(now), MOST))):
             raise invalid(found)
         return value
 
