@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailapps.cli import lines
 from mailapps.cli.exits import UsageError
-from mailapps.cli.letters import BadLine, Letter, from_csv, from_jsonl, key_of, letters_of
+from mailapps.cli.letters import COLUMNS as KNOWN
+from mailapps.cli.letters import Letter, key_of, letter_of, letters_of
+from mailapps.cli.lines import BadLine, Line
 
 WORDS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0;\r\n"), min_size=1).filter(
     str.strip
@@ -28,12 +32,27 @@ def csv_of(*rows: list[str]) -> list[str]:
     return list(io.StringIO(out.getvalue(), newline=""))
 
 
+def from_jsonl(texts: Iterable[str], name: str) -> list[Letter | BadLine]:
+    """Return the messages of lines of JSON."""
+    return addressed(lines.from_jsonl(texts), name)
+
+
+def from_csv(texts: Iterable[str], name: str) -> list[Letter | BadLine]:
+    """Return the messages of a CSV file's lines."""
+    return addressed(lines.from_csv(texts, name, KNOWN), name)
+
+
+def addressed(found: Iterable[Line | BadLine], name: str) -> list[Letter | BadLine]:
+    """Return what was read as messages under their keys."""
+    return [letter_of(one, name) if isinstance(one, Line) else one for one in found]
+
+
 @given(st.lists(st.dictionaries(st.sampled_from(("to", "subject", "text")), WORDS, min_size=1), max_size=5))
 def test_every_line_of_jsonl_is_its_message(messages: list[dict[str, str]]) -> None:
     """What stands in braces is what the API gets, line by line."""
-    lines = [json.dumps(message) for message in messages]
+    texts = [json.dumps(message) for message in messages]
 
-    found = list(from_jsonl(lines, "a.jsonl"))
+    found = from_jsonl(texts, "a.jsonl")
 
     assert [(one.line, one.message) for one in found if isinstance(one, Letter)] == list(enumerate(messages, 1))
 
@@ -41,7 +60,7 @@ def test_every_line_of_jsonl_is_its_message(messages: list[dict[str, str]]) -> N
 @given(st.lists(st.tuples(WORDS, WORDS, WORDS, WORDS, WORDS), max_size=5))
 def test_every_record_of_csv_is_its_message(records: list[tuple[str, ...]]) -> None:
     """Lists are cut at semicolons, pairs are gathered, and whatever a cell holds arrives whole."""
-    found = list(from_csv(csv_of(list(COLUMNS), *map(list, records)), "a.csv"))
+    found = from_csv(csv_of(list(COLUMNS), *map(list, records)), "a.csv")
 
     assert [one.message for one in found if isinstance(one, Letter)] == [
         {"to": [to.strip()], "subject": subject, "text": text, "tags": [tag.strip()], "metadata": {"order": order}}
@@ -53,7 +72,7 @@ def test_a_record_over_several_lines_is_named_by_its_first() -> None:
     """A person finds the line in their editor."""
     rows = csv_of(["to", "text"], ["a@b.example", "one\ntwo"], ["c@d.example", "three"], [""], ["e@f.example"])
 
-    found = list(from_csv(rows, "a.csv"))
+    found = from_csv(rows, "a.csv")
 
     assert [one.line for one in found] == [2, 4, 6]
     assert found[-1] == BadLine(6, "has 1 cells, the head has 2")
@@ -83,7 +102,7 @@ def test_a_line_may_bring_its_own_key() -> None:
 @pytest.mark.parametrize("text", ["nope", "[]", '"text"', "{", '{"key": 7}', "[" * 100_000])
 def test_a_wrong_line_is_told_and_the_next_is_read(text: str) -> None:
     """One bad line stops nobody behind it."""
-    found = list(from_jsonl([text, '{"to": "a@b.example"}'], "a.jsonl"))
+    found = from_jsonl([text, '{"to": "a@b.example"}'], "a.jsonl")
 
     assert [type(one) for one in found] == [BadLine, Letter]
 

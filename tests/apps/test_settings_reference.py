@@ -18,7 +18,7 @@ from mailadapters.providers.mailgun import MailgunSettings
 from mailadapters.providers.sendgrid import SendGridSettings
 from mailapps.cli.app import COMMANDS
 from mailapps.cli.exits import Exit
-from mailapps.cli.letters import LISTS, PLAIN
+from mailapps.cli.letters import COLUMNS
 from mailapps.cli.options import Filters
 from mailapps.cli.sending import Written
 from mailapps.settings import Settings
@@ -118,4 +118,4 @@ def test_the_page_names_every_column_of_a_file() -> None:
     """A person who writes a CSV file finds the head line there."""
     section = COMMAND_LINE.partition("### send")[2]
 
-    assert {*LISTS, *PLAIN, "key"} <= set(re.findall(r"`([a-z_]+)`", section))
+    assert COLUMNS.lists | COLUMNS.plain <= set(re.findall(r"`([a-z_]+)`", section))

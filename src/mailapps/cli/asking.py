@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -12,9 +12,12 @@ from rich.text import Text
 
 from mailapps.cli.client import Service
 from mailapps.cli.options import Filters, Reach, query
-from mailapps.cli.printing import Column, cleaned, console, print_json, table_of
+from mailapps.cli.printing import Column, cleaned, console, print_json, table_of, time_of
 from mailapps.cli.switching import said
 from mailapps.cli.timeline import timeline
+
+Row = Callable[[Mapping[str, Any]], Sequence[str]]
+"""Returns the cells of something that is listed."""
 
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=100))]
 
@@ -55,7 +58,7 @@ def list_emails(
         after: Where the list before this one ended.
     """
     wanted = {**query(filters or Filters()), **({"status": status} if status else {})}
-    _list("/api/emails", wanted, limit, after, reach or Reach())
+    show_list("/api/emails", {**wanted, **part(limit, after)}, _EMAILS, _email_row, reach or Reach())
 
 
 def dead_letters(
@@ -67,7 +70,8 @@ def dead_letters(
         limit: How many at most, 1 to 100.
         after: Where the list before this one ended.
     """
-    _list("/api/dead-letters", query(filters or Filters()), limit, after, reach or Reach())
+    wanted = {**query(filters or Filters()), **part(limit, after)}
+    show_list("/api/dead-letters", wanted, _EMAILS, _email_row, reach or Reach())
 
 
 def show(email_id: Annotated[str, Parameter(name="ID")], /, *, reach: Reach | None = None) -> None:
@@ -97,10 +101,15 @@ def providers(*, reach: Reach | None = None) -> None:
     out.print(table_of(_PROVIDERS, [_provider_row(cleaned(one)) for one in found["data"]], out.width))
 
 
-def _list(path: str, wanted: Mapping[str, object], limit: int, after: str | None, reach: Reach) -> None:
+def part(limit: int, after: str | None) -> Mapping[str, object]:
+    """Return which part of a list is asked for."""
+    return {"limit": limit, **({"after": after} if after else {})}
+
+
+def show_list(path: str, wanted: Mapping[str, object], columns: Sequence[Column], row: Row, reach: Reach) -> None:
     """Print a part of a list."""
     with Service(reach) as service:
-        found = service.get(path, {**wanted, "limit": limit, **({"after": after} if after else {})})
+        found = service.get(path, wanted)
     if reach.json:
         print_json(found)
         return
@@ -108,7 +117,7 @@ def _list(path: str, wanted: Mapping[str, object], limit: int, after: str | None
     if not found["data"]:
         out.print("none")
         return
-    out.print(table_of(_EMAILS, [_email_row(cleaned(one)) for one in found["data"]], out.width))
+    out.print(table_of(columns, [row(cleaned(one)) for one in found["data"]], out.width))
     if found["has_more"]:
         out.print(Text(f"more: --after {found['next_cursor']}", style="dim"), soft_wrap=True)
 
@@ -121,7 +130,7 @@ def _email_row(email: Mapping[str, Any]) -> Sequence[str]:
         email["id"],
         email["status"],
         email["reason"],
-        email["created_at"][:19].replace("T", " "),
+        time_of(email["created_at"]),
         to,
         email["provider"] or "",
         str(email["attempt_count"]),
@@ -138,6 +147,6 @@ def _provider_row(one: Mapping[str, Any]) -> Sequence[str]:
         f"{one['weight']:g}",
         f"{one['max_per_second']:g}" if one["max_per_second"] else "",
         f"{one['in_flight']} of {one['slots']}",
-        (one["available_at"] or "")[:19].replace("T", " "),
+        time_of(one["available_at"]),
         said(one["override"]) if one["override"] else "",
     )

@@ -22,7 +22,8 @@ from mailapps.cli.client import (
     unreachable,
 )
 from mailapps.cli.exits import CommandError
-from mailapps.cli.letters import BadLine, Letter
+from mailapps.cli.letters import Letter
+from mailapps.cli.lines import BadLine
 from mailapps.cli.options import Reach
 from mailapps.cli.patience import Patience
 
@@ -107,7 +108,9 @@ async def _one(client: httpx.AsyncClient, letter: Letter | BadLine, tally: Tally
         return
     patience = Patience()
     try:
-        answer = await _accepted(client, letter, patience, sleep)
+        headers = {"Idempotency-Key": letter.key}
+        request = client.build_request("POST", "/api/emails", json=letter.message, headers=headers)
+        answer = await answered(client, request, patience, sleep)
     except RefusedError as error:
         if error.status == UNAUTHORIZED:
             raise
@@ -120,8 +123,10 @@ async def _one(client: httpx.AsyncClient, letter: Letter | BadLine, tally: Tally
     tally.ids[letter.line] = answer.json()["id"]
 
 
-async def _accepted(client: httpx.AsyncClient, letter: Letter, patience: Patience, sleep: Sleep) -> httpx.Response:
-    """Return the answer to a message, asked again as patience has it if the service is busy or away for a moment.
+async def answered(
+    client: httpx.AsyncClient, request: httpx.Request, patience: Patience, sleep: Sleep
+) -> httpx.Response:
+    """Return the answer to a request, asked again as patience has it if the service is busy or away for a moment.
 
     Raises:
         RefusedError: The answer is no.
@@ -129,18 +134,14 @@ async def _accepted(client: httpx.AsyncClient, letter: Letter, patience: Patienc
     """
     while True:
         try:
-            return await _answered(client, letter)
+            answer = await client.send(request)
+            answer_of(answer)
         except (httpx.TransportError, RefusedError) as error:
             wait = patience.wait_s(error, new_clock().now())
             if wait is None and isinstance(error, httpx.TransportError):
                 raise unreachable(str(client.base_url).rstrip("/"), error) from error
             if wait is None:
                 raise
+        else:
+            return answer
         await sleep(wait)
-
-
-async def _answered(client: httpx.AsyncClient, letter: Letter) -> httpx.Response:
-    """Submit a message once; raises what went wrong."""
-    answer = await client.post("/api/emails", json=letter.message, headers={"Idempotency-Key": letter.key})
-    answer_of(answer)
-    return answer

@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 
 from mailapps.cli.client import Json, Service
 from mailapps.cli.options import Reach
-from mailapps.cli.printing import Column, cleaned, console, print_json, table_of
+from mailapps.cli.printing import Column, cleaned, console, print_json, table_of, time_of
 
 keys: Final = App(name="keys", help="Make, list, replace and revoke API keys.")
 
@@ -143,13 +143,8 @@ def _row(key: Mapping[str, Any]) -> Sequence[str]:
         " ".join(key["scopes"]),
         key["tenant"],
         key["name"],
-        _time(key["last_used_at"]),
-        _time(key["expires_at"]),
+        time_of(key["last_used_at"]),
+        time_of(key["expires_at"]),
         str(key["daily"] or "any"),
         " ".join(key["senders"]) or "any",
     )
-
-
-def _time(moment: str | None) -> str:
-    """Return a moment as tables show it."""
-    return (moment or "")[:19].replace("T", " ")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from msgspec import Struct
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -56,6 +59,11 @@ def _cleaned(value: object) -> object:
             return value
 
 
+def time_of(moment: str | None) -> str:
+    """Return a moment as tables show it."""
+    return (moment or "")[:19].replace("T", " ")
+
+
 def print_json(value: object) -> None:
     """Print a value for machines."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
@@ -71,6 +79,16 @@ def table_of(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: in
     for row in rows:
         table.add_row(*(Text(row[number], style=_STYLES.get(row[number].partition(" ")[0], "")) for number in shown))
     return table
+
+
+@contextmanager
+def progress(word: str, total: int) -> Generator[Callable[[], None]]:
+    """Give what is called after each of so many: it moves a bar on standard error, if that is a terminal."""
+    out = Console(stderr=True, highlight=False)
+    columns = (TextColumn(word), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=out, disable=not out.is_terminal) as bar:
+        task = bar.add_task(word, total=total)
+        yield lambda: bar.advance(task)
 
 
 _STYLES: Final = {

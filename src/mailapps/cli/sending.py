@@ -6,24 +6,20 @@ import asyncio
 import base64
 import mimetypes
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
 from cyclopts import Group, Parameter
 from msgspec import to_builtins
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-from mailapps.cli.bulk import Step, Tally, send_all
+from mailapps.cli.bulk import Tally, send_all
 from mailapps.cli.client import Json, Service, said_of
 from mailapps.cli.exits import Exit, UsageError, exit_of, plain
 from mailapps.cli.letters import letters_of
 from mailapps.cli.options import Reach
-from mailapps.cli.printing import Column, console, print_json, table_of
+from mailapps.cli.printing import Column, console, print_json, progress, table_of
 
 _MESSAGE = Group("The message")
 _UNLIKE: Final = {"from_": "from", "tag": "tags"}
@@ -191,7 +187,7 @@ def _send_file(path: Path, reach: Reach) -> int:
     if not total:
         raise UsageError(f"{path}: there is no message in it")
     try:
-        with _progress(total) as step:
+        with progress("sending", total) as step:
             asyncio.run(send_all(letters_of(path), reach, tally, step))
     except BaseException:
         if tally.done or tally.failures:
@@ -199,16 +195,6 @@ def _send_file(path: Path, reach: Reach) -> int:
         raise
     _told(tally, reach)
     return exit_of(tally.done, len(tally.failures))
-
-
-@contextmanager
-def _progress(total: int) -> Generator[Step]:
-    """Give what is called after each line: it moves a bar on standard error, if that is a terminal."""
-    out = Console(stderr=True, highlight=False)
-    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=out, disable=not out.is_terminal) as bar:
-        task = bar.add_task("sending", total=total)
-        yield lambda: bar.advance(task)
 
 
 def _told(tally: Tally, reach: Reach) -> None:

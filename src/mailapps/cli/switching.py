@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from mailapps.cli.client import Json, Service
 from mailapps.cli.options import Reach
-from mailapps.cli.printing import Column, cleaned, console, print_json, table_of
+from mailapps.cli.printing import Column, cleaned, console, print_json, table_of, time_of
 
 Lane = Annotated[Literal["urgent", "transactional", "bulk", "all"], Parameter(name="LANE")]
 
@@ -99,7 +99,7 @@ def _turn(path: str, word: Json, reach: Reach | None) -> None:
 
 def said(switch: Mapping[str, Any]) -> str:
     """Return a switch in one line: what, until when, by whom and why."""
-    until = f" until {_time(switch['until'])}" if switch["until"] else ""
+    until = f" until {time_of(switch['until'])}" if switch["until"] else ""
     why = f": {switch['reason']}" if switch["reason"] else ""
     return f"{switch['name']}: {switch['mode']}{until} by {switch['by']}{why}"
 
@@ -111,12 +111,7 @@ def _row(switch: Mapping[str, Any]) -> Sequence[str]:
         switch["mode"],
         "yes" if switch["in_force"] else "no",
         switch["by"],
-        _time(switch["since"]),
-        _time(switch["until"]),
+        time_of(switch["since"]),
+        time_of(switch["until"]),
         switch["reason"],
     )
-
-
-def _time(moment: str | None) -> str:
-    """Return a moment as tables show it."""
-    return (moment or "")[:19].replace("T", " ")
