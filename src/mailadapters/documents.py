@@ -1,4 +1,4 @@
-"""E-mails, messages, health, switches and API keys as documents, and back: what the stores share.
+"""E-mails, messages, health, switches, API keys and suppressions as documents, and back: what the stores share.
 
 Readers are tolerant, so that two releases can run side by side: fields that this release does not know are left
 out, and fields that an older release did not write take their defaults. What still cannot be understood, such
@@ -22,6 +22,7 @@ from mailcore.health import Health
 from mailcore.keys import ApiKey, ApiKeys
 from mailcore.lifecycle import Email, EmailId, Reason, Status
 from mailcore.message import Address, Attachment, Message
+from mailcore.suppression import Grounds, Suppression
 from mailcore.switches import Switch, Switches
 
 T = TypeVar("T", bound=Struct)
@@ -40,6 +41,7 @@ _msgpack: Final = msgspec.msgpack.Encoder()
 _email: Final = msgspec.json.Decoder(Email)
 _health: Final = msgspec.json.Decoder(Health)
 _key: Final = msgspec.json.Decoder(ApiKey)
+_suppression: Final = msgspec.json.Decoder(Suppression)
 _switch: Final = msgspec.json.Decoder(Switch)
 _message: Final = msgspec.msgpack.Decoder(Message)
 
@@ -180,6 +182,54 @@ def switches_from_texts(texts: Mapping[str, str | bytes]) -> tuple[Switches, int
         with suppress(msgspec.DecodeError):
             switches[name] = _switch.decode(text)
     return switches, len(texts) - len(switches)
+
+
+class SuppressionRow(Struct, frozen=True, array_like=True):
+    """A suppression as it is stored: what queries compare, and the rest as one line of JSON.
+
+    Attributes:
+        ends: In milliseconds since 1970; None if it does not.
+    """
+
+    tenant: str
+    mailbox: str
+    ends: int | None
+    doc: str
+
+
+def suppression_row(one: Suppression) -> SuppressionRow:
+    """Return a suppression as it is stored."""
+    ends = None if one.expires_at is None else millis(one.expires_at)
+    return SuppressionRow(one.tenant, one.mailbox, ends, _json.encode(one).decode())
+
+
+def suppressions_from_rows(rows: Iterable[SuppressionRow]) -> tuple[tuple[Suppression, ...], int]:
+    """Return stored suppressions, and how many of them this release does not understand.
+
+    Those count all the same: nobody is written to because a newer release knows one reason more not to.
+    """
+    read = [(_read_suppression(row), row) for row in rows]
+    return tuple(one or _unread_suppression(row) for one, row in read), sum(one is None for one, _ in read)
+
+
+def _read_suppression(row: SuppressionRow) -> Suppression | None:
+    """Return a suppression as it was said; None if this release does not understand it."""
+    try:
+        return _suppression.decode(row.doc)
+    except msgspec.DecodeError:
+        return None
+
+
+def _unread_suppression(row: SuppressionRow) -> Suppression:
+    """Return what is known of a suppression whose document is not understood."""
+    return Suppression(
+        tenant=row.tenant,
+        address=row.mailbox,
+        reason=Grounds.MANUAL,
+        source="another release of mailcore, in words that this one does not know",
+        created_at=_EPOCH,
+        expires_at=None if row.ends is None else moment(row.ends),
+    )
 
 
 def cursor(created_at: int, email_id: EmailId) -> str:

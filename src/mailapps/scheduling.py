@@ -19,7 +19,7 @@ from mailcore.records import Records
 from mailcore.retention import KeepsFor, Retention, RetentionRules
 from mailcore.roster import Roster
 from mailcore.scheduler import Scheduler, SweepRules
-from mailcore.suppression_list import SuppressionList
+from mailcore.suppression_list import KeepsSuppressions, SuppressionList
 from mailcore.switchboard import KeepsSwitches
 from mailcore.waking import WakesEngines
 
@@ -28,6 +28,7 @@ KEEPS: Final[Mapping[str, type]] = {
     "a leader's lease": KeepsLease,
     "things for a time only": KeepsFor,
     "API keys": KeepsKeys,
+    "a suppression list": KeepsSuppressions,
 }
 
 

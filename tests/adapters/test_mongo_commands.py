@@ -22,6 +22,7 @@ from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, q
 from mailcore.testing.contracts.leasing import MINE
 from mailcore.testing.contracts.locking import KEY
 from mailcore.testing.contracts.provider_health import later
+from mailcore.testing.contracts.suppressing import BOUNCED, suppressed
 from mailcore.testing.contracts.switching import STOP
 
 Raw = AsyncDatabase[dict[str, Any]]
@@ -30,6 +31,8 @@ HOT = {"_id", *WAKE.values(), "parked", "lapse"}
 """What a query may go by that runs all the time."""
 WHOLE = {"health", "switches"}
 """What has a handful of documents, is read whole, and is not sharded."""
+GLANCE = {"find": "suppressions", "filter": {}, "projection": {"_id": 1}, "limit": 1}
+"""What a process asks every two seconds of all shards: whether there is any one."""
 
 
 @pytest.fixture
@@ -74,16 +77,21 @@ async def everything(store: MongoStore) -> None:
     await store.health.update("p", later)
     await store.health.load()
     await store.load_switches()
+    await store.has_suppressions()
+    await asyncio.gather(*(store.find_suppressions(tenant, [BOUNCED.mailbox]) for tenant in ("shop", "bank")))
 
 
 async def the_rest(store: MongoStore, raw: Raw) -> None:
-    """Do what is done now and then: switches, leases, keys, the end of a message and of a record, a contested id."""
+    """Do what is done now and then: switches, leases, keys, suppressions, what comes to its end, contested ids."""
     await store.save_switch("lane:bulk", STOP)
     await store.swap_lease(None, MINE)
     await store.swap_lease(MINE, replace(MINE, term=MINE.term + 1))
     await store.save_key(KEY)
     await store.save_key(replace(KEY, version=2))
     await store.keep_pepper("p" * 32)
+    await store.save_suppressions([BOUNCED, suppressed("bob", expires_at=NOW)])
+    await store.delete_suppression(BOUNCED.tenant, BOUNCED.mailbox)
+    await store.drop_suppressions(NOW + MINUTE, limit=10)
     await raw.contents.insert_one({"_id": "em_x", "doc": b"of somebody who died"})
     await asyncio.gather(*(store.add(queued(email_id), MESSAGE) for email_id in ("em_x", "em_y")))
     await raw.contents.delete_one({"_id": "em_y"})
@@ -106,8 +114,10 @@ async def test_every_write_is_in_most_journals_before_its_answer(
     seldom = commands.named("insert", "update", "delete", "findAndModify")
 
     assert written(often) == {("insert", "emails"), ("insert", "contents"), ("update", "emails"), ("update", "health")}
-    assert written(seldom) >= {("update", name) for name in ("switches", "leases", "keys", "pepper", "contents")}
-    assert written(seldom) >= {("delete", name) for name in ("emails", "contents")}
+    assert written(seldom) >= {("update", name) for name in ("switches", "leases", "keys", "pepper", "suppressions")}
+    assert written(seldom) >= {("update", "contents")} | {
+        ("delete", name) for name in ("emails", "contents", "suppressions")
+    }
     assert all(write["writeConcern"] == {"w": "majority", "j": True} for write in [*often, *seldom])
 
 
@@ -138,6 +148,10 @@ async def test_every_hot_query_has_an_id_or_wakes(store: MongoStore, commands: C
     """What runs all the time goes to one shard by `_id`, or is served by a small index of what wakes."""
     await everything(store)
 
+    glances = [command for command in commands.sent if GLANCE.items() <= command.items()]
+    commands.sent = [command for command in commands.sent if command not in glances]
+
+    assert len(glances) == 1
     assert len(list(commands.filters())) > 10
     for collection, condition in commands.filters():
         assert HOT & condition.keys() or collection in WHOLE, (collection, condition)
@@ -160,7 +174,7 @@ async def test_nothing_is_unique_but_the_id(store: MongoStore, raw: Raw) -> None
     """Every collection can be sharded by a hashed `_id` as it is: no unique, partial or expiring index hinders."""
     await everything(store)
 
-    for name in ("emails", "contents", "health"):
+    for name in ("emails", "contents", "health", "suppressions"):
         indexes = await raw[name].index_information()
         for index, options in indexes.items():
             assert not {"partialFilterExpression", "expireAfterSeconds"} & options.keys()
@@ -293,3 +307,35 @@ async def test_stock_is_taken_at_one_glance(store: MongoStore, commands: Command
     fields = {field for one in command["pipeline"][0]["$match"]["$or"] for field in one}
     assert fields == {*WAKE.values(), "parked"}
     assert [pile.count for pile in piles] == [2]
+
+
+async def test_suppressions_of_many_emails_share_a_round_trip(store: MongoStore, commands: Commands) -> None:
+    """Whoever asks at the same time, for whichever tenant, goes by `_id` in one command."""
+    await store.save_suppressions([BOUNCED])
+    commands.forget()
+
+    found = await asyncio.gather(
+        *(store.find_suppressions(f"t{n}", [BOUNCED.mailbox, "b@example.com"]) for n in range(200)),
+        store.find_suppressions(BOUNCED.tenant, [BOUNCED.mailbox]),
+    )
+
+    assert [len(one) for one in found] == [*[0] * 200, 1]
+    (command,) = commands.sent
+    assert len(command["filter"]["_id"]["$in"]) == 401
+
+
+async def test_a_list_of_suppressions_is_a_span_of_ids(store: MongoStore, commands: Commands) -> None:
+    """A page costs what is on it, whatever other tenants have, and what has ended is found by an index of its own."""
+    await store.save_suppressions([suppressed(f"a{n}", tenant=f"t{n % 3}") for n in range(30)])
+    commands.forget()
+
+    await store.list_suppressions("t1", after="a1@example.com", limit=4)
+    await store.drop_suppressions(NOW, limit=10)
+
+    page, ended, _ = commands.sent
+    assert (page["filter"]["_id"], page["sort"], page["limit"]) == (
+        {"$gt": "2.t1.a1@example.com", "$lt": "2.t1/"},
+        {"_id": 1},
+        5,
+    )
+    assert (list(ended["filter"]), ended["sort"], ended["limit"]) == (["ends"], {"ends": 1}, 10)

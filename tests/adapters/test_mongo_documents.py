@@ -21,6 +21,7 @@ from mailcore.retention import Kept, tombstone
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 from mailcore.testing.contracts.leasing import MINE
 from mailcore.testing.contracts.provider_health import later
+from mailcore.testing.contracts.suppressing import suppressed
 from mailcore.testing.contracts.switching import STOP
 
 Raw = AsyncDatabase[dict[str, Any]]
@@ -160,6 +161,23 @@ async def test_a_switch_of_a_newer_release_hides_no_other(store: MongoStore, raw
 
     assert await store.load_switches() == {"lane:bulk": STOP}
     assert store.unreadable == 1
+
+
+async def test_a_suppression_of_a_newer_release_counts_all_the_same(store: MongoStore, raw: Raw) -> None:
+    """One reason more not to write to somebody makes nobody be written to; it is counted, and ends when it ends."""
+    await store.save_suppressions([suppressed("a", expires_at=NOW + MINUTE), suppressed("b"), suppressed("c")])
+    for local in ("a", "b"):
+        await raw.suppressions.update_one({"mailbox": f"{local}@example.com"}, {"$set": {"doc": '{"reason":"moved"}'}})
+
+    found = await store.find_suppressions("shop", ["a@example.com", "b@example.com", "c@example.com"])
+    page = await store.list_suppressions("shop", after=None, limit=2)
+
+    known = {one.mailbox: one for one in found}
+    ends = {one: known[one].expires_at for one in known}
+    assert ends == {"a@example.com": NOW + MINUTE, "b@example.com": None, "c@example.com": None}
+    assert known["c@example.com"] == suppressed("c")
+    assert [(one.tenant, one.mailbox) for one in page.suppressions] == [("shop", one) for one in sorted(ends)[:2]]
+    assert store.unreadable == 4
 
 
 async def test_a_lease_of_a_newer_release_can_be_taken_over(store: MongoStore, raw: Raw) -> None:

@@ -11,13 +11,16 @@ from mailadapters.documents import UnreadableError, key_text, message_bytes
 from mailadapters.sqlite import SqliteStore, open_store
 from mailadapters.sqlite.rows import COLUMNS, json_text, row
 from mailadapters.sqlite.schema import MIGRATIONS
+from mailadapters.sqlite.suppressing import DROP, FIND, PAGE
 from mailcore.message import Message
 from mailcore.ports import Query
 from mailcore.retention import Kept, forgotten, tombstone
+from mailcore.suppression import Grounds
 from mailcore.testing.contracts.examples import MESSAGE, NOW, next_of, queued
 from mailcore.testing.contracts.leasing import MINE
 from mailcore.testing.contracts.locking import KEY
 from mailcore.testing.contracts.retaining import DAY, aged, settled
+from mailcore.testing.contracts.suppressing import BOUNCED, suppressed
 from mailcore.testing.contracts.switching import STOP
 
 LETTER = Message(from_="a@b.example", to="ann@example.com", subject="x", text="a secret that must go " * 2000)
@@ -88,6 +91,51 @@ async def test_a_file_of_the_second_release_gets_a_place_for_keys(path: Path, st
     assert await store.save_key(KEY)
     assert await store.load_keys() == {KEY.id: KEY}
     assert await store.keep_pepper("pepper") == "pepper"
+
+
+async def test_a_file_of_the_third_release_gets_a_place_for_suppressions(path: Path, store: SqliteStore) -> None:
+    """Its API keys stay, and a suppression list is kept beside them."""
+    for sql in (*MIGRATIONS[:3], "PRAGMA user_version = 3"):
+        seen(path, sql)
+    seen(path, "INSERT INTO keys (id, version, doc) VALUES (?, 1, ?)", KEY.id, key_text(KEY))
+
+    assert not await store.has_suppressions()
+    await store.save_suppressions([BOUNCED])
+    assert list(await store.find_suppressions(BOUNCED.tenant, [BOUNCED.mailbox])) == [BOUNCED]
+    assert await store.load_keys() == {KEY.id: KEY}
+
+
+async def test_a_suppression_of_a_newer_release_counts_all_the_same(path: Path, store: SqliteStore) -> None:
+    """One reason more not to write to somebody makes nobody be written to; it is counted, and ends when it ends."""
+    await store.save_suppressions([suppressed("a", expires_at=NOW + DAY), suppressed("b"), suppressed("c")])
+    seen(path, "UPDATE suppressions SET doc = replace(doc, 'bounced', 'moved_on') WHERE mailbox < 'c'")
+
+    found = await store.find_suppressions("shop", ["a@example.com", "b@example.com", "c@example.com"])
+    page = await store.list_suppressions("shop", after=None, limit=2)
+
+    known = {one.mailbox: one for one in found}
+    assert [(one, known[one].expires_at) for one in sorted(known)] == [
+        ("a@example.com", NOW + DAY),
+        ("b@example.com", None),
+        ("c@example.com", None),
+    ]
+    assert {one.tenant for one in found} == {"shop"}
+    assert known["a@example.com"].reason is Grounds.MANUAL
+    assert known["c@example.com"] == suppressed("c")
+    assert [one.mailbox for one in page.suppressions] == ["a@example.com", "b@example.com"]
+    assert store.unreadable == 4
+
+
+async def test_suppressions_are_found_by_their_key_and_dropped_by_their_end(path: Path, store: SqliteStore) -> None:
+    """A lookup, a page and a drop cost what they find, however long the list is."""
+    await store.open()
+
+    plans = {sql: str(seen(path, f"EXPLAIN QUERY PLAN {sql}", *[None] * sql.count("?"))) for sql in (FIND, PAGE, DROP)}
+
+    assert "SEARCH suppressions USING PRIMARY KEY (tenant=? AND mailbox=?)" in plans[FIND]
+    assert "SEARCH suppressions USING PRIMARY KEY (tenant=? AND mailbox>?)" in plans[PAGE]
+    assert "suppressions_ending (ends<?)" in plans[DROP]
+    assert not any("TEMP B-TREE" in plan or "SCAN suppressions" in plan for plan in plans.values())
 
 
 async def test_a_key_of_a_newer_release_opens_nothing_and_hides_no_other(path: Path, store: SqliteStore) -> None:

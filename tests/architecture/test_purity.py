@@ -12,7 +12,18 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "mailcore"
 ACTS = frozenset(
     {"assembly", "courier", "discovery", "engine", "events", "keyring", "leadership", "mailer", "metering", "ports"}
-    | {"records", "retention", "room", "roster", "scheduler", "stock", "switchboard", "waiting", "waking"}
+    | {
+        "records",
+        "retention",
+        "room",
+        "roster",
+        "scheduler",
+        "stock",
+        "suppression_list",
+        "switchboard",
+        "waiting",
+        "waking",
+    }
 )
 """The shell, and what it is told by and tells; whatever is not named here decides."""
 

@@ -13,6 +13,7 @@ from mailcore.testing.contracts import (
     RetainingContract,
     StockContract,
     StoreContract,
+    SuppressionsContract,
     SwitchesContract,
 )
 
@@ -30,8 +31,8 @@ class TestMongoStore(StoreContract, StockContract):
     """MongoStore is an EmailStore that takes stock."""
 
 
-class TestMongoKeeping(SwitchesContract, LeaseContract, KeysContract):
-    """MongoStore keeps switches, leases and API keys."""
+class TestMongoKeeping(SwitchesContract, LeaseContract, KeysContract, SuppressionsContract):
+    """MongoStore keeps switches, leases, API keys and a suppression list."""
 
 
 class TestMongoRetaining(RetainingContract):

@@ -1,4 +1,4 @@
-"""The embedded store keeps switches and leases, and lets go, as the contracts say."""
+"""The embedded store keeps switches, leases and whatever else, and lets go, as the contracts say."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 
 from mailadapters.sqlite import SqliteStore, open_store
-from mailcore.testing.contracts import KeysContract, LeaseContract, RetainingContract, SwitchesContract
+from mailcore.testing.contracts import (
+    KeysContract,
+    LeaseContract,
+    RetainingContract,
+    SuppressionsContract,
+    SwitchesContract,
+)
 
 
-class TestSqliteKeeping(SwitchesContract, LeaseContract, KeysContract, RetainingContract):
+class TestSqliteKeeping(SwitchesContract, LeaseContract, KeysContract, SuppressionsContract, RetainingContract):
     """SqliteStore keeps all that a store may keep besides e-mails."""
 
     @pytest.fixture

@@ -28,6 +28,8 @@ from mailcore.message import Lane
 from mailcore.ports import Added, Due, EmailStore, Query
 from mailcore.retention import KeepsFor, Kept
 from mailcore.standing import Mode
+from mailcore.suppression import Grounds, Suppression
+from mailcore.suppression_list import KeepsSuppressions
 from mailcore.switchboard import KeepsSwitches
 from mailcore.switches import Switch
 from mailcore.testing.contracts.examples import MESSAGE, NOW, attempt, queued
@@ -211,6 +213,24 @@ async def found_by_keys(store: Any, text: str) -> list[object]:  # noqa: ANN401 
     return [*odd, *(one for one in peppers if one != text), *([changed] if changed else [])]
 
 
+async def found_by_suppressing(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
+    """Return what is found, listed, lifted or dropped although it was not put under a text, or not although it was."""
+    mine = Suppression(tenant=text, address=f"{text}@a.example", reason=Grounds.MANUAL, source=text, created_at=NOW)
+    other = replace(mine, tenant="shop", address="a@a.example")
+    await store.save_suppressions([mine, other])
+    there = [
+        [*await store.find_suppressions(text, [mine.mailbox, text])] == [mine],
+        [*await store.find_suppressions("shop", [text])] == [],
+        (await store.list_suppressions(text, after=None, limit=10)).suppressions == (mine,),
+        (await store.list_suppressions("shop", after=text, limit=10)).suppressions in {(), (other,)},
+        not await store.delete_suppression("shop", text),
+        not await store.drop_suppressions(NOW + timedelta(days=999), limit=10),
+        await store.delete_suppression(text, mine.mailbox),
+        [*await store.find_suppressions("shop", [other.mailbox])] == [other],
+    ]
+    return [n for n, held in enumerate(there) if not held]
+
+
 async def found_by_adding(store: Any, text: str) -> list[object]:  # noqa: ANN401 - any store
     """Return what an e-mail that holds a text in every field of ours is answered with, unless it is that e-mail."""
     email = replace(EMAIL, id="em_c", tenant=text, saved_by=text, fingerprint=text)  # an id is our own word
@@ -226,6 +246,9 @@ WALK: Mapping[Callable[[Any, str], Awaitable[list[object]]], frozenset[str]] = {
     found_by_leases: frozenset({"load_lease", "swap_lease"}),
     found_by_switches: frozenset({"save_switch"}),
     found_by_keys: frozenset({"save_key", "keep_pepper"}),
+    found_by_suppressing: frozenset(
+        {"save_suppressions", "find_suppressions", "list_suppressions", "delete_suppression", "drop_suppressions"}
+    ),
     found_by_adding: frozenset({"add"}),
 }
 """What hands a text to the methods of a store, and returns what was found or changed by it and should not have been."""
@@ -243,7 +266,9 @@ async def test_every_method_of_a_store_takes_a_value_as_a_value(store: Any, text
     assert await store.content("em_a") == MESSAGE
 
 
-@pytest.mark.parametrize("kind", [SqliteStore, MongoStore, EmailStore, KeepsFor, KeepsKeys, KeepsLease, KeepsSwitches])
+@pytest.mark.parametrize(
+    "kind", [SqliteStore, MongoStore, EmailStore, KeepsFor, KeepsKeys, KeepsLease, KeepsSuppressions, KeepsSwitches]
+)
 def test_every_method_that_takes_a_value_is_walked(kind: type) -> None:
     """A method that is added to a store or to what is asked of one is walked, or this fails."""
     methods = {name: one for name, one in getmembers(kind, isfunction) if not name.startswith("_")}

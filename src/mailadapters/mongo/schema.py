@@ -5,6 +5,7 @@ contents: the messages, written once, before their e-mail.
 health: what all processes know of the providers.
 switches, leases: what the operator has switched by hand, and who leads the schedulers.
 keys, pepper: API keys, and what their secrets are digested with where no setting says.
+suppressions: addresses that must not be written to; suppressing.py says how they are named.
 
 Nothing is unique but `_id`, and there are no transactions, change streams, pipeline updates, partial or TTL indexes:
 every collection can be sharded by a hashed `_id` without any other change. Lists have an index for their order and
@@ -34,6 +35,9 @@ INDEXES: Final = (
     *(IndexModel([(field, ASCENDING)], name=field, sparse=True) for field in SPARSE),
 )
 
+ENDS: Final = "ends"
+"""When a suppression ends by itself, in milliseconds since 1970; only on those that do."""
+
 
 class Collections:
     """The collections of one database."""
@@ -46,6 +50,7 @@ class Collections:
         self.leases: Collection = database["leases"]
         self.keys: Collection = database["keys"]
         self.pepper: Collection = database["pepper"]
+        self.suppressions: Collection = database["suppressions"]
 
     @property
     def emails_confirmed(self) -> Collection:
@@ -55,3 +60,4 @@ class Collections:
     async def prepare(self) -> None:
         """Make the indexes that are not there; quick where they are."""
         await self.emails.create_indexes(list(INDEXES))
+        await self.suppressions.create_index(ENDS, name=ENDS, sparse=True)

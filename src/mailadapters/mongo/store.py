@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place
-from mailadapters.mongo import keeping, keys
+from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place, suppression_row
+from mailadapters.mongo import keeping, keys, suppressing
 from mailadapters.mongo.access import Access
 from mailadapters.mongo.clock import MongoClock
 from mailadapters.mongo.coalescing import Coalescer
@@ -19,6 +19,7 @@ from mailadapters.mongo.retiring import Walk, drop, entomb_all, erase, stone, wa
 from mailadapters.mongo.schema import Collections
 from mailadapters.mongo.shape import listed
 from mailadapters.mongo.stock import stock
+from mailadapters.mongo.suppressing import Wanted
 from mailadapters.mongo.taking import Take, take
 from mailadapters.mongo.writing import New, Next, add_all, new, next_version, save_all
 from mailcore.keys import ApiKey, ApiKeys
@@ -28,6 +29,7 @@ from mailcore.message import Message
 from mailcore.ports import Added, Due, Page, Query
 from mailcore.retention import Aged, Kept
 from mailcore.stock import Batches, Pile
+from mailcore.suppression import Suppression, SuppressionPage
 from mailcore.switches import Switch, Switches
 
 LARGE: Final = 1024 * 1024
@@ -58,6 +60,9 @@ class MongoStore:
         self._gets: Coalescer[EmailId, Email] = access.coalescer("store's reading", get_all)
         self._contents: Coalescer[EmailId, Message] = access.coalescer(
             "store's reading of contents", content_all, together=CONTENTS_TOGETHER
+        )
+        self._suppressed: Coalescer[Wanted, tuple[Sequence[Suppression], int]] = access.coalescer(
+            "store's reading of suppressions", suppressing.find_all
         )
         self._entombs: Coalescer[Next, None] = access.coalescer("store's burying", entomb_all)
         self.health = health
@@ -131,6 +136,7 @@ class MongoStore:
             "save": self._saves.carried,
             "get": self._gets.carried,
             "content": self._contents.carried,
+            "suppressed": self._suppressed.carried,
         }
 
     async def load_switches(self) -> Switches:
@@ -155,6 +161,33 @@ class MongoStore:
 
     async def keep_pepper(self, offered: str) -> str:
         return await self._access.alone(lambda to: keys.keep_pepper(to, offered))
+
+    async def has_suppressions(self) -> bool:
+        return await self._access.alone(suppressing.has_any)
+
+    async def find_suppressions(self, tenant: str, mailboxes: Sequence[str]) -> Sequence[Suppression]:
+        found, unreadable = await self._access.through(self._suppressed, Wanted(tenant, frozenset(mailboxes)))
+        self.unreadable += unreadable
+        return found
+
+    async def save_suppressions(self, suppressions: Sequence[Suppression]) -> None:
+        rows = [suppression_row(one) for one in suppressions]
+        await self._access.alone(lambda to: suppressing.save(to.suppressions, rows), patient=True)
+
+    async def delete_suppression(self, tenant: str, mailbox: str, /) -> bool:
+        return await self._access.alone(lambda to: suppressing.delete(to.suppressions, tenant, mailbox))
+
+    async def list_suppressions(self, tenant: str, *, after: str | None, limit: int) -> SuppressionPage:
+        page, unreadable = await self._access.alone(
+            lambda to: suppressing.page(to.suppressions, tenant, after or "", limit), patient=True
+        )
+        self.unreadable += unreadable
+        return page
+
+    async def drop_suppressions(self, before: datetime, *, limit: int) -> int:
+        return await self._access.alone(
+            lambda to: suppressing.drop(to.suppressions, millis(before), limit), patient=True
+        )
 
     async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
         wanted = Walk(kept, millis(before), after, limit)

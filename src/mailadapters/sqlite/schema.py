@@ -13,6 +13,7 @@ tombstones: what is left of e-mails whose record is gone, for as long as their k
 health: what all processes on this file know of the providers.
 switches, leases: what the operator has switched by hand, and who leads what; see keeping.py.
 keys, pepper: API keys, and what their secrets are digested with where no setting says; see keys.py.
+suppressions: addresses that must not be written to, with an index of those that end by themselves.
 
 Lists have an index for their order, and one for each of the rare things that operators look for. Any other filter
 is looked for newest first, a bounded span at a time: an index for each would cost every e-mail more than they save.
@@ -65,6 +66,16 @@ MIGRATIONS: Final = (
     """
     CREATE TABLE keys (id TEXT PRIMARY KEY, version INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE pepper (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL);
+    """,
+    """
+    CREATE TABLE suppressions (
+        tenant TEXT NOT NULL,
+        mailbox TEXT NOT NULL,
+        ends INTEGER,
+        doc TEXT NOT NULL,
+        PRIMARY KEY (tenant, mailbox)
+    ) WITHOUT ROWID;
+    CREATE INDEX suppressions_ending ON suppressions (ends) WHERE ends IS NOT NULL;
     """,
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place
+from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place, suppression_row
+from mailadapters.sqlite import suppressing
 from mailadapters.sqlite.access import Access
 from mailadapters.sqlite.keeping import Named, Swap, leases_all, swap_all, switch_all, switches_all
 from mailadapters.sqlite.keys import keep_all, keys_all, pepper_all
@@ -24,6 +25,7 @@ from mailcore.message import Message
 from mailcore.ports import Added, Due, Page, Query
 from mailcore.retention import Aged, Kept
 from mailcore.stock import Batches, Pile
+from mailcore.suppression import Suppression, SuppressionPage
 from mailcore.switches import Switch, Switches
 
 
@@ -125,6 +127,30 @@ class SqliteStore:
 
     async def keep_pepper(self, offered: str) -> str:
         return await self._access.write(pepper_all, offered)
+
+    async def has_suppressions(self) -> bool:
+        return await self._access.read(suppressing.any_all, None)
+
+    async def find_suppressions(self, tenant: str, mailboxes: Sequence[str]) -> Sequence[Suppression]:
+        wanted = suppressing.Wanted(tenant, frozenset(mailboxes))
+        found, unreadable = await self._access.read(suppressing.find_all, wanted)
+        self.unreadable += unreadable
+        return found
+
+    async def save_suppressions(self, suppressions: Sequence[Suppression]) -> None:
+        rows = [suppression_row(one) for one in suppressions]
+        await self._access.write(suppressing.save_all, rows, weight=sum(len(row.doc) for row in rows))
+
+    async def delete_suppression(self, tenant: str, mailbox: str, /) -> bool:
+        return await self._access.write(suppressing.delete_all, (tenant, mailbox))
+
+    async def list_suppressions(self, tenant: str, *, after: str | None, limit: int) -> SuppressionPage:
+        page, unreadable = await self._access.look(suppressing.page_all, suppressing.Behind(tenant, after or "", limit))
+        self.unreadable += unreadable
+        return page
+
+    async def drop_suppressions(self, before: datetime, *, limit: int) -> int:
+        return await self._access.write(suppressing.drop_all, Drop(millis(before), limit))
 
     async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
         walked = await self._access.look(walk_all, Walk(kept, millis(before), after, limit))

@@ -14,6 +14,7 @@ from mailcore.message import Lane, Message
 from mailcore.ports import Added, Due, Page, Query
 from mailcore.retention import Aged, Kept
 from mailcore.stock import Pile
+from mailcore.suppression import Suppression, SuppressionPage
 from mailcore.switches import Switch, Switches
 from mailcore.testing.selection import found, has, is_due
 
@@ -28,6 +29,7 @@ class MemoryStore:
         switches: What the operator has switched by hand, by name.
         leases: Who leads what, by name.
         keys: API keys, by id.
+        suppressions: Addresses that must not be written to, by tenant and mailbox.
         pepper: What their secrets are digested with; empty until somebody asks for it.
         down: While true every call raises StoreUnavailableError and nothing is changed.
         lose_answers: So many of the next writes will happen and raise StoreUnavailableError all the same.
@@ -41,6 +43,7 @@ class MemoryStore:
         self.switches: dict[str, Switch] = {}
         self.leases: dict[str, Lease] = {}
         self.keys: dict[str, ApiKey] = {}
+        self.suppressions: dict[tuple[str, str], Suppression] = {}
         self.pepper = ""
         self.down = False
         self.lose_answers = 0
@@ -134,6 +137,42 @@ class MemoryStore:
         self.pepper = self.pepper or offered
         self._answer()
         return self.pepper
+
+    async def has_suppressions(self) -> bool:
+        self._must_be_up()  # nobody else is let run: this is read beside whatever else a worker does
+        return bool(self.suppressions)
+
+    async def find_suppressions(self, tenant: str, mailboxes: Sequence[str]) -> Sequence[Suppression]:
+        await self._reach()
+        return [self.suppressions[tenant, one] for one in set(mailboxes) if (tenant, one) in self.suppressions]
+
+    async def save_suppressions(self, suppressions: Sequence[Suppression]) -> None:
+        await self._reach()
+        self.suppressions.update(((one.tenant, one.mailbox), one) for one in suppressions)
+        self._answer()
+
+    async def delete_suppression(self, tenant: str, mailbox: str, /) -> bool:
+        await self._reach()
+        there = self.suppressions.pop((tenant, mailbox), None)
+        self._answer()
+        return there is not None
+
+    async def list_suppressions(self, tenant: str, *, after: str | None, limit: int) -> SuppressionPage:
+        await self._reach()
+        mine = sorted(mailbox for whose, mailbox in self.suppressions if whose == tenant)
+        rest = [mailbox for mailbox in mine if after is None or mailbox > after]
+        return SuppressionPage(
+            suppressions=tuple(self.suppressions[tenant, mailbox] for mailbox in rest[:limit]),
+            after=rest[limit - 1] if len(rest) > limit else None,
+        )
+
+    async def drop_suppressions(self, before: datetime, *, limit: int) -> int:
+        await self._reach()
+        ended = [key for key, one in self.suppressions.items() if one.expires_at and one.expires_at < before][:limit]
+        for key in ended:
+            del self.suppressions[key]
+        self._answer()
+        return len(ended)
 
     async def find_aged(self, kept: Kept, before: datetime, *, after: str | None, limit: int) -> Aged:
         behind = _position(after) if after is not None else None

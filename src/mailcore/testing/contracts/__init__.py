@@ -15,6 +15,7 @@ from mailcore.testing.contracts.retaining import RetainingContract
 from mailcore.testing.contracts.sending import ProviderContract
 from mailcore.testing.contracts.stocking import StockContract
 from mailcore.testing.contracts.store import StoreContract
+from mailcore.testing.contracts.suppressing import SuppressionsContract
 from mailcore.testing.contracts.switching import SwitchesContract
 from mailcore.testing.contracts.wake_up_queue import QueueContract
 
@@ -28,5 +29,6 @@ __all__ = [
     "RetainingContract",
     "StockContract",
     "StoreContract",
+    "SuppressionsContract",
     "SwitchesContract",
 ]
