@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate, islice
 from typing import cast
 
@@ -140,7 +141,13 @@ def _senders(written: str | Address | None, limits: Limits) -> Parsed:
     """Return the one author, or why there is none."""
     if written is None:
         return (problem("/from", ProblemCode.REQUIRED, "a from is required: no default_from is configured"),)
-    return (parse(written, "/from", limits),)
+    return (_author(written, limits),)
+
+
+@lru_cache(maxsize=1024)
+def _author(written: str | Address, limits: Limits) -> Address | Problem:
+    """Return the author, or why it is none: the same few recur, as recipients do not."""
+    return parse(written, "/from", limits)
 
 
 def _recipients(message: Message, limits: Limits) -> tuple[Parsed, Parsed, Parsed]:

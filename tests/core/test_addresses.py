@@ -290,6 +290,21 @@ PLAIN = st.text("abcZ09.!#$%&'*+-/=?^_`{|}~@ ", max_size=70)
 DOMAINS = st.sampled_from(["example.com", "EXAMPLE.com", "münchen.example", "ü" * 50 + "." + "ü" * 50 + ".example"])
 
 
+@given(
+    name=st.text("ab-.'&=? \"(", max_size=8), local=st.text("ab.+_-ü", max_size=66), domain=DOMAINS | st.text("ab-.ü")
+)
+@example(name="", local="a", domain="xn--" + "a" * 60 + ".test")
+@example(name="a" * 64, local="a" * 64, domain="b.cd")
+def test_what_is_read_in_one_step_is_what_would_be_read_in_many(name: str, local: str, domain: str) -> None:
+    """A plain address is the same, or the same problem, whether its two halves are given as text or apart."""
+    whole, apart = parse(f"{name}<{local}@{domain}>", "/to"), parse(Address(f"{local}@{domain}", name), "/to")
+
+    if isinstance(whole, Address):
+        assert whole == apart
+    if isinstance(apart, Address) and not set(name) & set('()"'):
+        assert whole == apart
+
+
 @given(local=PLAIN, domain=DOMAINS | st.text("ab-.ü", max_size=70))
 @example(local="a" * 64, domain=".".join(["b" * 60] * 3) + ".cc")
 @example(local="a" * 64, domain=".".join(["ü" * 40] * 3) + ".cc")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import Litestar, Router
+from litestar import Router
 from litestar.datastructures import State
 
 from mailapps.api import pages, vitals
@@ -13,10 +13,11 @@ from mailapps.api.heads import dress
 from mailapps.api.metrics import metrics_router
 from mailapps.api.refusals import answer_refusal
 from mailapps.api.routes import ROUTES
+from mailapps.api.shortcut import Api
 from mailcore.mailer import Mailer
 
 
-def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
+def create_app(mailer: Mailer, config: ApiConfig) -> Api:
     """Return the API; it holds no connection of its own, so there is nothing to open or close."""
     gate = gate_for(config)
     api = Router(
@@ -24,7 +25,7 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Litestar:
         route_handlers=ROUTES,
         before_request=gate,
     )
-    return Litestar(
+    return Api(
         route_handlers=[api, metrics_router(gate), *vitals.ROUTES, *pages.ROUTES],
         request_class=JsonRequest,
         exception_handlers={Exception: answer_refusal},

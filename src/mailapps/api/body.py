@@ -55,6 +55,8 @@ class JsonRequest(Request[Any, Any, Any]):
         except (TimeoutError, BrokenPipeError) as error:
             detail = f"the body did not arrive within {config.body_within.total_seconds():.0f} s"
             raise RefusedError(ApiCode.BODY_TIMEOUT, detail, headers={"Connection": "close"}) from error
+        if not body:  # of which the framework would say nothing that helps
+            raise RefusedError(ApiCode.MALFORMED_JSON, "there is no body: send a JSON object")
         return body
 
     async def json(self) -> object:

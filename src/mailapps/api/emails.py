@@ -19,6 +19,7 @@ from mailapps.api.filters import Listing, from_query_string, query_for
 from mailapps.api.problems import ApiCode, RefusedError
 from mailapps.api.reach import known, listed, mailer_of, patience, tenant_of
 from mailapps.api.rights import ADMIN, CONTENT, READ, SEND, Caller
+from mailapps.api.shortcut import SHORT
 from mailapps.api.views import ContentView, EmailList, EmailSummary, EmailView, content, summary, view
 from mailcore.addresses import parse
 from mailcore.appeal import Resolution
@@ -48,7 +49,7 @@ class Settlement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
             yield wrong
 
 
-@post(["/emails", "/email"], status_code=201, opt=SEND)
+@post(["/emails", "/email"], status_code=201, opt={**SEND, **SHORT})
 async def submit_email(request: ApiRequest, data: JSONBody[Message]) -> Response[EmailSummary]:
     """Accept a message: once this answers 201, its e-mail is durable and will be sent."""
     mailer, caller = mailer_of(request), caller_of(request.scope)

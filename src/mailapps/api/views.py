@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -146,8 +147,9 @@ class ContentView(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     on_unknown: OnUnknown
 
 
+@lru_cache(maxsize=4096)
 def moment(at: datetime) -> Moment:
-    """Return a time as the API writes it."""
+    """Return a time as the API writes it; under load many e-mails share one."""
     return f"{at.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
