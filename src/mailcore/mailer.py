@@ -221,14 +221,16 @@ class Mailer:
         """Return how every configured provider stands now."""
         return await self.roster.views()
 
-    async def explain(self, message: Message) -> Explanation:
+    async def explain(self, message: Message, *, tenant: str = DEFAULT_TENANT) -> Explanation:
         """Return which provider would take a message if it were due now, and why; nothing is stored or sent.
 
         Raises:
             InvalidMessageError: The message is wrong.
             NoProviderCanCarryError: No configured provider can express it.
+            SuppressedError: Nobody whom it is written to may be written to.
         """
-        _, email = self._accepted(replace(message, scheduled_at=None), "em_explained", DEFAULT_TENANT)
+        sound, email = self._accepted(replace(message, scheduled_at=None), "em_explained", tenant)
+        await self._must_reach(sound, email, message)
         now = self.ports.clock.now()
         plan = plan_attempt(email, await self.roster.views(), self.rules, now, self.ports.draw())
         if isinstance(plan, Begin):

@@ -94,6 +94,38 @@ async def test_an_object_in_place_of_a_filter_is_refused(world: World, path: str
     assert world.store.emails[email_id].status is Status.FAILED
 
 
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda one: next(iter(one)))
+@pytest.mark.parametrize("field", ["address", "reason", "source", "expires_at"])
+async def test_an_object_in_place_of_a_suppression_is_refused(world: World, field: str, operator: object) -> None:
+    """No field of an entry takes an object with an operator in it, nor does an entry or the list itself."""
+    sound = {"address": "ann@example.com"}
+    async with world.client() as api:
+        bodies = [[{**sound, field: operator}], [operator], operator]
+        answers = [await api.post("/api/suppressions", json={"suppressions": body}) for body in bodies]
+        listed = await api.get("/api/suppressions")
+
+    assert {answer.status_code for answer in answers} == {400}
+    assert listed.json()["data"] == []
+
+
+@pytest.mark.parametrize("spelling", ["{name}={text}", "{name}[$ne]={text}", "{name}[]={text}", "{name}.$gt={text}"])
+@pytest.mark.parametrize("name", ["address", "after", "limit"])
+async def test_a_query_for_a_suppression_is_text_and_finds_nothing_by_it(
+    world: World, name: str, spelling: str
+) -> None:
+    """Nor does a path: what is no address finds, and lifts, nobody's."""
+    async with world.client() as api:
+        await api.post("/api/suppressions", json={"suppressions": [{"address": "ann@example.com"}]})
+        query = "/api/suppressions?" + spelling
+        answers = [await api.get(query.format(name=name, text=quote(text))) for text in TEXTS]
+        lifted = [await api.delete(f"/api/suppressions/{quote(text, safe='')}") for text in TEXTS]
+        listed = await api.get("/api/suppressions")
+
+    assert [one.text for one in answers if one.status_code != 400 and one.json()["data"]] == []
+    assert {one.status_code for one in lifted} == {404}
+    assert len(listed.json()["data"]) == 1
+
+
 @pytest.mark.parametrize("key", ["$ne", "$where", "a.b", "a\0", ""])
 async def test_a_metadata_key_is_never_an_operator_or_a_path(world: World, key: str) -> None:
     """What would be one in a database is refused before it gets there."""

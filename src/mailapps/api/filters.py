@@ -93,7 +93,7 @@ class Redrive(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True, re
         yield from filter_problems(self, "/")
 
 
-Asked = TypeVar("Asked", bound=Filters)
+Asked = TypeVar("Asked", bound=Struct)
 
 
 def from_query_string(query_string: bytes, kind: type[Asked]) -> Asked:

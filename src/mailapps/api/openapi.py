@@ -14,19 +14,27 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 from msgspec import Struct
 
 from mailapps.api import vitals
-from mailapps.api.filters import DeadLetterListing, Filters, Listing
+from mailapps.api.filters import DeadLetterListing, Listing
 from mailapps.api.problems import MEDIA_TYPE, ProblemBody
 from mailapps.api.routes import ROUTES
+from mailapps.api.suppression_rules import SuppressionListing
+from mailapps.api.suppressions import LINES
 from mailcore.message import Message
 
 Node = dict[str, Any]
 
 _REF: Final = "#/components/schemas/{name}"
 _JSON: Final = "application/json"
-_QUERIES: Final[Mapping[str, type[Filters]]] = {"list_emails": Listing, "list_dead_letters": DeadLetterListing}
+_QUERIES: Final[Mapping[str, type[Struct]]] = {
+    "list_emails": Listing,
+    "list_dead_letters": DeadLetterListing,
+    "list_suppressions": SuppressionListing,
+}
+_MEDIA: Final = {"export_suppressions": LINES}
 _ALSO: Final = {
     "cancel_email": {"202": "It is being sent, and will be withdrawn should this attempt fail."},
     "show_readiness": {"503": "The process is on its way out."},
@@ -48,6 +56,7 @@ _TAGS: Final = {"email": "emails", "route": "providers"}
 _SECTIONS: Final = {
     "emails": "Hand over a message, and see what became of it.",
     "dead-letters": "What could not be sent, and how to put it back.",
+    "suppressions": "Who must not be written to.",
     "providers": "How the providers stand, and which of them would take a message.",
     "lanes": "Pause and resume.",
     "switches": "What has been switched by hand.",
@@ -64,6 +73,7 @@ _EXAMPLE: Final = {
     "text": "Thank you.",
     "metadata": {"order": "42"},
 }
+_KIND: Final = re.compile(r":\w+}")
 _PLACE: Final = re.compile(r"{(\w+)}")
 _ATTRIBUTE: Final = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
@@ -72,10 +82,10 @@ def document(version: str) -> bytes:
     """Return the description as JSON."""
     handlers = [("/api", one) for one in ROUTES]
     handlers += [("", one) for one in vitals.ROUTES]
-    kinds: list[type[Struct]] = [kind for _, handler in handlers for kind in _bodies(handler)]
+    kinds: list[type] = [kind for _, handler in handlers for kind in _bodies(handler)]
     kinds = [*dict.fromkeys(kinds), ProblemBody]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
-    refs: Mapping[type[Struct], Node] = dict(zip(kinds, schemas, strict=True))
+    refs: Mapping[type, Node] = dict(zip(kinds, schemas, strict=True))
     described: Node = {
         "openapi": "3.1.0",
         "info": {"title": "mailcore", "version": version, "summary": "Hand it a message; it sees to the sending."},
@@ -89,27 +99,27 @@ def document(version: str) -> bytes:
     return msgspec.json.encode(described)
 
 
-def _bodies(handler: HTTPRouteHandler) -> Iterator[type[Struct]]:
-    """Yield what a route takes and gives."""
+def _bodies(handler: HTTPRouteHandler) -> Iterator[type]:
+    """Yield what a route gives and takes; a stream gives text."""
     hints = get_type_hints(handler.fn)
     given = hints["return"]
-    yield get_args(given)[0] if get_origin(given) is Response else given
+    yield str if given is Stream else get_args(given)[0] if get_origin(given) is Response else given
     if "data" in hints:
         yield hints["data"]
 
 
-def _paths(handlers: list[tuple[str, HTTPRouteHandler]], refs: Mapping[type[Struct], Node]) -> Node:
+def _paths(handlers: list[tuple[str, HTTPRouteHandler]], refs: Mapping[type, Node]) -> Node:
     """Return every path with its operations."""
     paths: Node = {}
     for prefix, handler in handlers:
         for at in sorted(handler.paths, reverse=True):
-            path = f"{prefix}{at.replace(':str}', '}')}"
+            path = f"{prefix}{_KIND.sub('}', at)}"
             (method,) = handler.http_methods
             paths.setdefault(path, {})[method.lower()] = _operation(handler, path, refs)
     return dict(sorted(paths.items(), key=lambda item: (item[0] == "/api/email", item)))  # the other name comes last
 
 
-def _operation(handler: HTTPRouteHandler, path: str, refs: Mapping[type[Struct], Node]) -> Node:
+def _operation(handler: HTTPRouteHandler, path: str, refs: Mapping[type, Node]) -> Node:
     """Return one route."""
     name = handler.fn.__name__
     given, *taken = _bodies(handler)
@@ -132,7 +142,7 @@ def _operation(handler: HTTPRouteHandler, path: str, refs: Mapping[type[Struct],
 def _responses(handler: HTTPRouteHandler, given: Node) -> Node:
     """Return what a route answers."""
     name = handler.fn.__name__
-    success: Node = {"description": "Done.", "content": {_JSON: {"schema": given}}}
+    success: Node = {"description": "Done.", "content": {_MEDIA.get(name, _JSON): {"schema": given}}}
     if name in _HEADERS:
         success["headers"] = _HEADERS[name]
     others = {status: {**success, "description": why} for status, why in _ALSO.get(name, {}).items()}
@@ -169,7 +179,7 @@ def _properties(kind: type[Struct]) -> Node:
     return properties
 
 
-def _explained(components: Node, kinds: list[type[Struct]]) -> Node:
+def _explained(components: Node, kinds: list[type]) -> Node:
     """Return the schemas with each field's sentence at the field, and without it in the whole's description."""
     known = {kind.__name__: kind for kind in _all_structs(kinds)}
     for name, schema in components.items():
@@ -184,7 +194,7 @@ def _explained(components: Node, kinds: list[type[Struct]]) -> Node:
     return dict(sorted(components.items()))
 
 
-def _all_structs(kinds: list[type[Struct]]) -> Iterator[type[Struct]]:
+def _all_structs(kinds: list[type]) -> Iterator[type[Struct]]:
     """Yield every Struct that these are made of."""
     seen: set[str] = set()
     stack: list[Any] = list(kinds)

@@ -25,6 +25,7 @@ class ApiCode(StrEnum):
     NOT_FOUND = "not_found"
     EMAIL_NOT_FOUND = "email_not_found"
     KEY_NOT_FOUND = "key_not_found"
+    SUPPRESSION_NOT_FOUND = "suppression_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     BODY_TIMEOUT = "body_timeout"
     CONFLICT = "conflict"
@@ -36,6 +37,7 @@ class ApiCode(StrEnum):
     MISDIRECTED = "misdirected"
     KEY_REUSED = "key_reused"
     NO_PROVIDER = "no_provider"
+    SUPPRESSED = "suppressed"
     RATE_LIMITED = "rate_limited"
     DAILY_CAP = "daily_cap"
     SENDER_CAP = "sender_cap"
@@ -79,6 +81,7 @@ KINDS: Final[Mapping[ApiCode, Kind]] = MappingProxyType(
         ApiCode.NOT_FOUND: Kind(404, "There is nothing here"),
         ApiCode.EMAIL_NOT_FOUND: Kind(404, "There is no such e-mail"),
         ApiCode.KEY_NOT_FOUND: Kind(404, "There is no such API key"),
+        ApiCode.SUPPRESSION_NOT_FOUND: Kind(404, "The address is not suppressed"),
         ApiCode.METHOD_NOT_ALLOWED: Kind(405, "Not with this method"),
         ApiCode.BODY_TIMEOUT: Kind(408, "The body did not arrive", retryable=True),
         ApiCode.CONFLICT: Kind(409, "The e-mail's status forbids this"),
@@ -90,6 +93,7 @@ KINDS: Final[Mapping[ApiCode, Kind]] = MappingProxyType(
         ApiCode.MISDIRECTED: Kind(421, "Not under this name"),
         ApiCode.KEY_REUSED: Kind(422, "The idempotency key belongs to another message"),
         ApiCode.NO_PROVIDER: Kind(422, "No provider can carry this message"),
+        ApiCode.SUPPRESSED: Kind(422, "The recipients must not be written to"),
         ApiCode.RATE_LIMITED: Kind(429, "The key asks too often", retryable=True),
         ApiCode.DAILY_CAP: Kind(429, "The key has submitted its e-mails of a day", retryable=True),
         ApiCode.SENDER_CAP: Kind(429, "A domain sends too many e-mails", retryable=True),

@@ -9,6 +9,7 @@ from litestar import get, post
 from litestar.params import JSONBody
 from msgspec import Struct
 
+from mailapps.api.access import caller_of
 from mailapps.api.body import ApiRequest
 from mailapps.api.reach import mailer_of, patience
 from mailapps.api.rights import OPERATE, SEND
@@ -70,7 +71,7 @@ async def list_providers(request: ApiRequest) -> ProviderList:
 async def explain_route(request: ApiRequest, data: JSONBody[Message]) -> Explanation:
     """Say which provider would take a message now, and why not the others; nothing is stored or sent."""
     async with timeout(patience(request)):
-        return await mailer_of(request).explain(data)
+        return await mailer_of(request).explain(data, tenant=caller_of(request.scope).submits_as)
 
 
 def _override(request: ApiRequest, provider: str) -> SwitchView | None:

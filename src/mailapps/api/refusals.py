@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,7 @@ from mailcore.errors import (
     KeyReusedError,
     NoProviderCanCarryError,
     Problem,
+    SuppressedError,
     UnavailableError,
 )
 from mailcore.message import LIMITS
@@ -44,13 +46,19 @@ def answer_refusal(request: Request[Any, Any, Any], error: Exception) -> Respons
     if refused.code is ApiCode.INTERNAL_ERROR:
         config: ApiConfig = request.app.state["config"]
         config.on_crash(name, error)
-    body = problem_body(refused, request.scope["path"][:_SHOWN], name)
+    body = problem_body(refused, _instance(request.scope), name)
     return Response(
         msgspec.json.encode(body),
         media_type=MEDIA_TYPE,
         status_code=KINDS[refused.code].status,
         headers=refused.headers,
     )
+
+
+def _instance(scope: Mapping[str, object]) -> str:
+    """Return the path of a request, or its route's if there is an address in it: a problem may end up in a log."""
+    path = str(scope["path"])
+    return str(scope.get("path_template", "/")) if "@" in path else path[:_SHOWN]
 
 
 def refusal(error: Exception) -> RefusedError:
@@ -83,6 +91,9 @@ def _of_email(error: Exception) -> RefusedError:
             return RefusedError(ApiCode.KEY_REUSED, str(error))
         case NoProviderCanCarryError():
             return RefusedError(ApiCode.NO_PROVIDER, "see errors for each provider's reason", errors=_reasons(error))
+        case SuppressedError():
+            detail = "see errors for each of them; GET /api/suppressions lists them, and DELETE lifts one"
+            return RefusedError(ApiCode.SUPPRESSED, detail, errors=error.problems)
         case _:
             detail = "the failure is recorded under this request_id; repeat the request with the same Idempotency-Key"
             return RefusedError(ApiCode.INTERNAL_ERROR, detail, headers=_AGAIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mailapps.api import cancelling, dead_letters, emails, erasures, keys, providers, switches
+from mailapps.api import cancelling, dead_letters, emails, erasures, keys, providers, suppressions, switches
 
 ROUTES: Final = (
     *emails.ROUTES,
@@ -12,6 +12,7 @@ ROUTES: Final = (
     *dead_letters.ROUTES,
     *providers.ROUTES,
     *switches.ROUTES,
+    *suppressions.ROUTES,
     *erasures.ROUTES,
     *keys.ROUTES,
 )

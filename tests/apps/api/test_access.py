@@ -26,7 +26,7 @@ def routes_of(app: Litestar) -> set[tuple[str, str]]:
 
 def filled(path: str) -> str:
     """Return a path with something in its places."""
-    return path.format(email_id="em_nobody", key_id="key_nobody", name="start.js", lane="bulk")
+    return path.format(email_id="em_nobody", key_id="key_nobody", name="start.js", lane="bulk", address="a@b.example")
 
 
 def test_every_route_is_in_the_table(world: World) -> None:

@@ -92,6 +92,13 @@ async def to_nobody(world: World) -> httpx.Response:
     return await posting()(world)
 
 
+async def to_the_suppressed(world: World) -> httpx.Response:
+    """Post to whom one must not write."""
+    async with world.client() as api:
+        await api.post("/api/suppressions", json={"suppressions": [{"address": "ann@example.com"}]})
+        return await api.post("/api/emails", json=message())
+
+
 async def without_a_store(world: World) -> httpx.Response:
     """Post while the store is away."""
     world.store.down = True
@@ -164,6 +171,7 @@ PROVOKE: dict[ApiCode, Provoke] = {
     ApiCode.UNAUTHENTICATED: without_a_key,
     ApiCode.FORBIDDEN: for_something_else,
     ApiCode.SENDER_NOT_ALLOWED: from_elsewhere,
+    ApiCode.SUPPRESSION_NOT_FOUND: asking("DELETE", "/api/suppressions/ann@example.com"),
     ApiCode.KEY_NOT_FOUND: asking("DELETE", "/api/keys/key_nobody00"),
     ApiCode.KEY_ENDED: rotated_too_late,
     ApiCode.KEYS_OFF: without_keys,
@@ -182,6 +190,7 @@ PROVOKE: dict[ApiCode, Provoke] = {
     ApiCode.MISDIRECTED: asking("GET", "/api/emails", host="evil.example"),
     ApiCode.KEY_REUSED: twice,
     ApiCode.NO_PROVIDER: to_nobody,
+    ApiCode.SUPPRESSED: to_the_suppressed,
     ApiCode.STORE_UNAVAILABLE: without_a_store,
     ApiCode.INTERNAL_ERROR: with_a_fault,
 }
@@ -232,6 +241,7 @@ PARTS: dict[str, Provoke] = {
     "invalid_key": posting(headers={"Idempotency-Key": "x" * 256}),
     "invalid_cursor": asking("GET", "/api/emails?after=x"),
     "cannot_carry": to_nobody,
+    "suppressed": to_the_suppressed,
 }
 
 

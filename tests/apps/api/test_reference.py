@@ -19,7 +19,7 @@ from mailcore.testing import ScriptedProvider
 
 PAGE = Path("docs/reference/http-api.md")
 EXAMPLE = re.compile(r"```http\n(?!HTTP)(.*?)```\n\n```http\n(HTTP.*?)```", re.DOTALL)
-SHOWN = ("Location", "Idempotency-Replayed", "Retry-After", "Content-Type")
+SHOWN = ("Location", "Idempotency-Replayed", "Retry-After", "Content-Type", "Content-Disposition")
 SENT = "em_ftoqibn6b7aanhfff9e5olrukg"
 HELD, FAILED = (f"em_{number:026d}" for number in (1, 2))
 
@@ -97,7 +97,8 @@ def _written(answer: httpx.Response) -> str:
     """Return an answer as the page writes it."""
     heads = [f"{name}: {answer.headers[name]}" for name in SHOWN if name in answer.headers]
     status = HTTPStatus(answer.status_code)
-    body = json.dumps(answer.json(), indent=2, ensure_ascii=False)
+    lines = answer.headers["Content-Type"] == "application/x-ndjson"
+    body = answer.text.rstrip() if lines else json.dumps(answer.json(), indent=2, ensure_ascii=False)
     return "\n".join([f"HTTP/1.1 {status} {status.phrase}", *heads, "", body, ""])
 
 
@@ -122,6 +123,7 @@ def placed(line: str) -> str:
     """Return a request line with its route's places in place of what the example has there."""
     line = re.sub(r"em_[0-9a-v]{26}", "{email_id}", line)
     line = re.sub(r"key_[0-9]{8}", "{key_id}", line)
+    line = re.sub(r"\w+@example\.com", "{address}", line)
     return line.replace("/sendgrid-eu/", "/{name}/").replace("/bulk/", "/{lane}/")
 
 

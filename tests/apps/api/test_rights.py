@@ -15,6 +15,7 @@ from mailcore.secret import Secret
 
 ROOT = Secret("the key of the settings, long")
 GUARDED = {route: row for route, row in TABLE.items() if row.needs is not None}
+EVE = "eve@example.com"
 STATES = ("active", "wrong tenant", "operator's", "revoked", "expired", "none")
 
 
@@ -34,6 +35,12 @@ async def bearer(world: World, tenant: str, scope: Scope, state: str = "active")
     if state == "expired":
         world.clock.advance(3600)
     return {} if state == "none" else {"Authorization": f"Bearer {made.token.reveal()}"}
+
+
+async def suppress(api: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    """Suppress an address."""
+    answer = await api.post("/api/suppressions", json={"suppressions": [{"address": EVE}]}, headers=headers)
+    assert answer.status_code == 200, answer.text
 
 
 def expected(row: Row, scope: Scope, state: str) -> int:
@@ -59,10 +66,11 @@ async def test_a_key_opens_what_it_is_for(world: World, route: tuple[str, str], 
     async with world.client(admin_key=ROOT, scrape=fetched) as api:
         email_id = await world.failed(api, headers=shop)
         victim = (await api.get("/api/keys", headers=shop)).json()["data"][0]["id"]
+        await suppress(api, shop)
         tenant = {"wrong tenant": "rival", "operator's": "default"}.get(state, "shop")
         headers = await bearer(world, tenant, scope, state)
 
-        filled = path.format(email_id=email_id, key_id=victim, name="first", lane="bulk")
+        filled = path.format(email_id=email_id, key_id=victim, name="first", lane="bulk", address=EVE)
         answer = await api.request(method, filled, headers=headers, json=row.body)
 
     status = expected(row, scope, state) or (row.own if "/keys/" in path else row.foreign)
@@ -82,7 +90,8 @@ async def test_the_key_of_the_settings_opens_everything(world: World, route: tup
         email_id = await world.failed(api, headers=shop)
         victim = (await api.get("/api/keys", headers=root)).json()["data"][0]["id"]
 
-        filled = path.format(email_id=email_id, key_id=victim, name="first", lane="bulk")
+        await suppress(api, root)
+        filled = path.format(email_id=email_id, key_id=victim, name="first", lane="bulk", address=EVE)
         answer = await api.request(method, filled, headers=root, json=row.body)
 
     assert answer.status_code == row.own, answer.text
@@ -94,9 +103,12 @@ async def test_a_strangers_lists_are_empty(world: World) -> None:
     async with world.client(admin_key=ROOT) as api:
         await world.failed(api, headers=shop)
         await submit(api, shop, "waits")
+        await suppress(api, shop)
         before = dict(world.store.emails), dict(world.store.messages)
 
-        lists = [await api.get(path, headers=rival) for path in ("/api/emails", "/api/dead-letters")]
+        paths = ("/api/emails", "/api/dead-letters", "/api/suppressions", f"/api/suppressions?address={EVE}")
+        lists = [await api.get(path, headers=rival) for path in paths]
+        export = await api.get("/api/suppressions/export", headers=rival)
         filtered = await api.get("/api/emails?to=ann@example.com&status=failed", headers=rival)
         redriven = await api.post("/api/dead-letters/redrive", json={"lane": "transactional"}, headers=rival)
         erased = await api.post("/api/erasures", json={"recipient": "ann@example.com"}, headers=rival)
@@ -104,7 +116,8 @@ async def test_a_strangers_lists_are_empty(world: World) -> None:
         keys = await api.get("/api/keys", headers=rival)
         own = await api.get("/api/emails", headers=shop)
 
-    assert [one.json()["data"] for one in (*lists, filtered)] == [[], [], []]
+    assert [one.json()["data"] for one in (*lists, filtered)] == [[]] * 5
+    assert (export.status_code, export.text) == (200, "")
     assert [one.json()["matched"] for one in (redriven, erased, cancelled)] == [0, 0, 0]
     assert [one["tenant"] for one in keys.json()["data"]] == ["rival"]
     assert len(own.json()["data"]) == 2
