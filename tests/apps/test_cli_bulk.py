@@ -56,7 +56,7 @@ async def answering(answers: Iterator[bytes]) -> AsyncIterator[str]:
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split()[0]))
+        await reader.readexactly(int((head.lower().partition(b"content-length:")[2].split() or [b"0"])[0]))
         writer.write(next(answers).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         writer.close()
 

@@ -137,9 +137,25 @@ def test_what_an_email_waits_for_is_said() -> None:
     assert "attempt 1 at one: under way" in told
 
 
+def test_what_is_suppressed_says_what_to_do() -> None:
+    """Who finds it among the dead letters learns what lets it go on."""
+    left = "left out, as suppressed: /to/0; nobody else is written to"
+    story = email(
+        attempt(1, 1, "one", "rejected", code="suppressed", detail=left),
+        history=[entry(0, "queued", "accepted"), entry(1, "failed", "suppressed", left)],
+        status="failed",
+        reason="suppressed",
+    )
+
+    told = shown(story, width=200)
+
+    assert told[0] == "em_1  failed  must not be written to: lift the suppression, then redrive it"
+    assert any(line.endswith(f"then redrive it: {left}") for line in told)
+
+
 def test_every_reason_has_words() -> None:
     """No reason reaches a person as a bare code, unless it says itself."""
-    speaking = {Reason.ATTEMPT, Reason.FAILOVER, Reason.SUPPRESSED}
+    speaking = {Reason.ATTEMPT, Reason.FAILOVER}
 
     assert {str(reason) for reason in Reason if reason not in speaking} <= set(_WORDS)
 

@@ -30,6 +30,7 @@ COMMANDS: Final = {
         "dead-letters": ("asking:dead_letters", "List the e-mails that failed for good."),
         "redrive": ("acting:redrive", "Queue dead letters again."),
         "erase": ("erasing:erase", "Erase what is known of one person."),
+        "suppressions": ("suppressing:suppressions", "Say who must not be written to."),
         "providers": ("asking:providers", "Show how the providers stand."),
         "provider-mode": ("switching:provider_mode", "Stop or force a provider, or leave it to itself."),
         "pause": ("switching:pause", "Begin nothing new in a lane, or in all."),

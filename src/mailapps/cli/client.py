@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import httpx
 import msgspec
@@ -17,6 +17,7 @@ from mailcore.secret import Secret
 TIMEOUT_S: Final = 30.0
 UNAUTHORIZED: Final = 401
 _REFUSED: Final = 400
+_LINES: Final = "application/x-ndjson"
 _OF_GATEWAYS: Final = frozenset({502, 503, 504})
 
 Json = dict[str, Any]
@@ -80,6 +81,29 @@ class Service:
     def delete(self, path: str) -> Json:
         """Have something gone; raises as `get` does."""
         return self._ask(self._client.build_request("DELETE", path))
+
+    def copy(self, path: str, out: IO[bytes]) -> None:
+        """Write the lines that are there as they come.
+
+        Raises:
+            UnreachableError: Nobody answers.
+            RefusedError: The answer is no.
+            CommandError: It broke off in the middle.
+        """
+        begun = False
+        try:
+            with self._client.stream("GET", path) as answer:
+                if not answer.headers.get("content-type", "").startswith(_LINES):
+                    answer.read()
+                    answer_of(answer)
+                    raise _of_another(answer)
+                begun = True
+                out.writelines(answer.iter_bytes())
+        except httpx.TransportError as error:
+            if begun:
+                said = f"the answer of {self.url} broke off ({type(error).__name__}): some lines are missing; try again"
+                raise CommandError(said) from error
+            raise unreachable(self.url, error) from error
 
     def _ask(self, request: httpx.Request) -> Json:
         """Make one request."""

@@ -26,6 +26,7 @@ _WORDS: Final = {
     "rejected": "refused for good",
     "gave_up": "given up",
     "expired": "out of time",
+    "suppressed": "must not be written to: lift the suppression, then redrive it",
     "crash_loop": "workers died while sending it",
     "unresolved": "nobody settled it in time",
 }
