@@ -36,6 +36,8 @@ TOKENS = {
             "value",
             "header",
             "idempotency",
+            "suppressed",
+            "source",
         )
     )
 }
@@ -162,6 +164,7 @@ async def test_nothing_of_a_message_and_no_key_is_told_to_anybody_else(
         answer = await submit(api, f"wrong {name}", letter)
         told[f"the problem {name}"] = answer.text
         assert answer.status_code == 400
+    told.update(await _suppressed(api))
     told["the problem of a reused key"] = (await submit(api, "reset", {**LETTER, "subject": "another"})).text
     told["the problem of a wrong key"] = (await _wrong_key(api)).text
     told["the metrics of the API"] = (await api.http.get("/metrics")).text
@@ -222,6 +225,27 @@ async def _force(api: Running, provider: str) -> None:
     """Have a provider asked whatever its breaker says of it."""
     answer = await api.http.put(f"/api/providers/{provider}/mode", json={"mode": "forced"})
     assert answer.status_code == 200, answer.text
+
+
+async def _suppressed(api: Running) -> dict[str, str]:
+    """Suppress an address, look for it, write to it, lift it, and return what was told that others may read."""
+    address = f"{TOKENS['suppressed']}@example.com"
+    path, entry = f"/api/suppressions/{address}", {"address": address, "source": TOKENS["source"]}
+    kept = await api.http.post("/api/suppressions", json={"suppressions": [entry]})
+    listed = await api.http.get("/api/suppressions", params={"address": address})
+    refused = await submit(api, "suppressed", {**LETTER, "to": address, "cc": []})
+    lifted = await api.http.delete(path)
+    wrong = {**entry, "reason": TOKENS["value"], "expires_at": TOKENS["value"]}
+    told = {
+        "what was kept": kept,
+        "the problem of a suppressed one": refused,
+        "the problem of one that is not suppressed": await api.http.delete(path),
+        "the problem of another method": await api.http.put(path, json={}),
+        "the problem of a wrong suppression": await api.http.post("/api/suppressions", json={"suppressions": [wrong]}),
+    }
+    assert [one.status_code for one in (listed, lifted, *told.values())] == [200, 200, 200, 422, 404, 405, 400]
+    assert address in listed.text
+    return {name: answer.text for name, answer in told.items()}
 
 
 async def _wrong_key(api: Running) -> httpx.Response:
