@@ -137,7 +137,7 @@ def test_every_answer_of_a_series_is_one_that_the_description_promises() -> None
                 turn.world.provider.script([outcome])
                 asyncio.run(turn.world.attempt(next(reversed(turn.world.store.emails))))
 
-    run_state_machine_as_test(Series, settings=settings(QUIET, max_examples=EXAMPLES or 50, stateful_step_count=12))
+    run_state_machine_as_test(Series, settings=settings(QUIET, max_examples=EXAMPLES or 80, stateful_step_count=12))
 
     assert crashes == []
     assert seen["GET /api/emails/{email_id}", 200]
