@@ -19,7 +19,7 @@ from mailcore.dispatch import Transition, carried_out, put_back, record_outcome,
 from mailcore.errors import EmailNotFoundError, StoreUnavailableError
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email, EmailId, Reason, Status
-from mailcore.message import Lane
+from mailcore.message import Lane, envelope
 from mailcore.outcome import SUPPRESSED, Outcome, Rejected, Unknown
 from mailcore.plan import Begin, Plan, Skip, Wait, just_lapsed, plan_attempt, recovered
 from mailcore.ports import Due, Ports, Provider
@@ -195,7 +195,8 @@ class Courier:
         except EmailNotFoundError:
             return Rejected(code="content_gone", detail="the content of this e-mail is not stored any more")
         note = ""
-        if suppressions := await self.suppressions.among(email.tenant, email.recipients):
+        recipients = (one.email for one in envelope(message).recipients)
+        if suppressions := await self.suppressions.among(email.tenant, recipients):
             left = spared(message, suppressions)
             message, note = left.message, f"left out, as suppressed: {', '.join(left.left_out)}"
             if not left.reaches:

@@ -13,8 +13,8 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mailcore.addresses import mailbox, pointer_to
-from mailcore.errors import Problem, SuppressedError
+from mailcore.addresses import mailbox, parse, pointer_to
+from mailcore.errors import InvalidMessageError, Problem, SuppressedError
 from mailcore.message import Address, Message, envelope
 from mailcore.problems import ProblemCode, problem
 
@@ -42,7 +42,7 @@ class Suppression(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         tenant: Whose e-mails do not go there.
-        address: Normalised, as it was given.
+        address: As it was given, its domain normalised.
         reason: Why.
         source: Who said so: a provider, a file, an application; for people.
         created_at: When it was said.
@@ -75,6 +75,19 @@ class SuppressionPage(Struct, frozen=True):
 
     suppressions: tuple[Suppression, ...]
     after: str | None
+
+
+def normalised(suppressions: Sequence[Suppression]) -> tuple[Suppression, ...]:
+    """Return suppressions with their addresses as those of a checked message are, or they would not be found.
+
+    Raises:
+        InvalidMessageError: Some are no addresses; names each, such as ``/0/address``.
+    """
+    read = [parse(one.address, f"/{n}/address") for n, one in enumerate(suppressions)]
+    if wrong := [one for one in read if isinstance(one, Problem)]:
+        raise InvalidMessageError(wrong)
+    found = zip(suppressions, (one for one in read if isinstance(one, Address)), strict=True)
+    return tuple(replace(one, address=address.email) for one, address in found)
 
 
 def in_force(suppression: Suppression, now: datetime) -> bool:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol, runtime_checkable
 
-from mailcore.addresses import mailbox
-from mailcore.errors import SettingsError
+from mailcore.addresses import mailbox, parse
+from mailcore.errors import InvalidMessageError, Problem, SettingsError
 from mailcore.message import Address
 from mailcore.ports import Ports
-from mailcore.suppression import Suppression, SuppressionPage, in_force
+from mailcore.suppression import Suppression, SuppressionPage, in_force, normalised
 
 FRESH_FOR: Final = timedelta(seconds=2)
 """How long an empty list passes for empty: the first suppression ever is obeyed by other processes after this."""
@@ -79,10 +79,14 @@ class SuppressionList:
         return [one for one in found if in_force(one, now)]
 
     async def _in_use(self, keeper: KeepsSuppressions) -> bool:
-        """Whether there is any suppression, as of a moment ago; until that is known there might be."""
+        """Whether there is any suppression, as of a moment ago; until that is known there might be.
+
+        So it is too while one asks, and after an answer that did not come: nobody goes by what is older than fresh.
+        """
         now = self.ports.clock.monotonic()
         if now >= self._stale_from:
-            self._stale_from = asked_for = now + FRESH_FOR.total_seconds()
+            self._used, self._stale_from = True, now + FRESH_FOR.total_seconds()
+            asked_for = self._stale_from
             used = await keeper.has_suppressions()
             self._used = used or self._stale_from != asked_for  # one was added while this was asked
         return self._used
@@ -91,11 +95,25 @@ class SuppressionList:
         """Suppress addresses; this process obeys at once, and all others within seconds.
 
         Raises:
+            InvalidMessageError: Some are no addresses; none was kept.
             SettingsError: The store keeps no list.
             StoreUnavailableError: Whether it was kept is not known.
         """
-        await self.kept.save_suppressions(suppressions)
+        await self.kept.save_suppressions(normalised(suppressions))
         self._used, self._stale_from = True, float("-inf")
+
+    async def lift(self, tenant: str, address: str) -> bool:
+        """Let a tenant write to an address again; return whether it might not.
+
+        Raises:
+            InvalidMessageError: It is no address.
+            SettingsError: The store keeps no list.
+            StoreUnavailableError: Whether it was lifted is not known.
+        """
+        found = parse(address, "/address")
+        if isinstance(found, Problem):
+            raise InvalidMessageError([found])
+        return await self.kept.delete_suppression(tenant, mailbox(found))
 
     @property
     def kept(self) -> KeepsSuppressions:

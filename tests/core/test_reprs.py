@@ -14,7 +14,7 @@ from msgspec.structs import replace
 import mailcore
 from mailcore.appeal import cancelled
 from mailcore.caps import recipient_caps
-from mailcore.courier import Claim
+from mailcore.courier import Claim, Draft
 from mailcore.dispatch import told
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email
@@ -24,6 +24,7 @@ from mailcore.provider import HttpRequest, HttpResponse, Send
 from mailcore.rates import RateLimit
 from mailcore.retention import Aged
 from mailcore.secret import Secret
+from mailcore.suppression import Grounds, Suppression, SuppressionPage, spared
 from mailcore.testing.contracts.examples import NOW, attempt, queued
 
 CANARY = "canary77"
@@ -51,11 +52,16 @@ REQUEST = HttpRequest(
     method="POST", url="https://x.example", headers=(("authorization", CANARY),), body=CANARY.encode()
 )
 RESPONSE = HttpResponse(status=200, headers={"x": CANARY}, body=CANARY.encode(), received_at=NOW)
+SUPPRESSION = Suppression(
+    tenant="shop", address=ANN.email, reason=Grounds.MANUAL, source=f"said by {CANARY}", created_at=NOW
+)
 VALUES = [
     *(ANN, FILE, MESSAGE, envelope(MESSAGE), SEND, REQUEST, RESPONSE, Secret(CANARY)),
     *(EMAIL, Added(EMAIL, fresh=True), Page(emails=(EMAIL,), after=None), told(EMAIL), cancelled(EMAIL, NOW)),
     *recipient_caps(MESSAGE, RateLimit(requests=1, per=timedelta(hours=1)), b"pepper")[:1],
     *(Claim(EMAIL, attempt("first"), began=0.0), Aged(emails=(EMAIL,), after=None)),
+    *(SUPPRESSION, SuppressionPage((SUPPRESSION,), after=None)),
+    *(spared(MESSAGE, []), Draft(SEND, note="left out, as suppressed: /to/0")),
     Event(what=Happening.CHANGED, email_id="em_a", email=EMAIL),
     Query(to=ANN.email, tag=CANARY, metadata={CANARY: CANARY}),
 ]

@@ -174,6 +174,7 @@ def test_every_code_has_a_message_that_earns_it() -> None:
     elsewhere = {ProblemCode.INVALID_KEY, ProblemCode.TOO_LONG, ProblemCode.TOO_LARGE, ProblemCode.TOO_MANY}
     elsewhere |= {ProblemCode.UNKNOWN_FIELD, ProblemCode.INVALID_BASE64, ProblemCode.INVALID_TIME}  # test_shape.py
     elsewhere |= {ProblemCode.MIXED_SCRIPTS, ProblemCode.INVALID_FILENAME, ProblemCode.RESERVED_HEADER}
+    elsewhere |= {ProblemCode.SUPPRESSED}  # test_suppression.py
 
     assert {code for _, _, code in WRONG.values()} | elsewhere == set(ProblemCode)
 
