@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SettingsError,
         StaleEmailError,
         StoreUnavailableError,
+        SuppressedError,
         UnavailableError,
     )
     from mailcore.lifecycle import Email, Reason, Status
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown
     from mailcore.ports import Added, Configured, Page, Query
     from mailcore.rules import Rules
+    from mailcore.suppression import Grounds, Suppression, SuppressionPage
+    from mailcore.suppression_list import SuppressionList
 
 _HOMES = {
     "appeal": ["Resolution"],
@@ -54,6 +57,7 @@ _HOMES = {
         "SettingsError",
         "StaleEmailError",
         "StoreUnavailableError",
+        "SuppressedError",
         "UnavailableError",
     ],
     "lifecycle": ["Email", "Reason", "Status"],
@@ -62,6 +66,8 @@ _HOMES = {
     "outcome": ["Accepted", "Deferred", "Misconfigured", "Outcome", "Rejected", "Scope", "Throttled", "Unknown"],
     "ports": ["Added", "Configured", "Page", "Query"],
     "rules": ["Rules"],
+    "suppression": ["Grounds", "Suppression", "SuppressionPage"],
+    "suppression_list": ["SuppressionList"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -78,6 +84,7 @@ __all__ = [
     "Email",
     "EmailNotFoundError",
     "Explanation",
+    "Grounds",
     "InvalidMessageError",
     "KeyReusedError",
     "Lane",
@@ -102,6 +109,10 @@ __all__ = [
     "StaleEmailError",
     "Status",
     "StoreUnavailableError",
+    "SuppressedError",
+    "Suppression",
+    "SuppressionList",
+    "SuppressionPage",
     "Throttled",
     "Tuning",
     "UnavailableError",
