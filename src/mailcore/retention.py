@@ -1,5 +1,7 @@
 """What is kept for how long: content goes first, then who it was for, then the record; and erasing one person's.
 
+Suppressions go when they have ended, and not with the e-mails to their address: they keep mail from whoever asked.
+
 Only settled e-mails are touched. Each step is a compare-and-set or can be repeated, so two who do it at the same time
 waste work and break nothing. What is left of a record for a while is its tombstone, which answers repeats of its key.
 """
@@ -7,7 +9,7 @@ waste work and break nothing. What is left of a record for a while is its tombst
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +22,7 @@ from mailcore.dispatch import Transition
 from mailcore.errors import ConflictError, EmailNotFoundError, SettingsError, StaleEmailError
 from mailcore.lifecycle import Email, EmailId
 from mailcore.records import Records
+from mailcore.suppression_list import KeepsSuppressions
 
 KEY_KEPT_FOR: Final = timedelta(days=30)
 """For so long after its acceptance a repeat of an e-mail's key is known, whatever is set."""
@@ -161,7 +164,13 @@ class Retention:
         for kept in Kept:
             if age := self.rules.age(kept):
                 await self._let_go(kept, age, leading)
-        while leading() and await self.store.drop_tombstones(self._now() - KEY_KEPT_FOR, limit=PAGE) == PAGE:
+        await self._dropped(lambda: self.store.drop_tombstones(self._now() - KEY_KEPT_FOR, limit=PAGE), leading)
+        if isinstance(keeper := self.store, KeepsSuppressions):
+            await self._dropped(lambda: keeper.drop_suppressions(self._now(), limit=PAGE), leading)
+
+    async def _dropped(self, drop: Callable[[], Awaitable[int]], leading: Callable[[], bool]) -> None:
+        """Drop page after page of what the store itself knows to be over."""
+        while leading() and await drop() == PAGE:
             await self._rest()
 
     async def _let_go(self, kept: Kept, age: timedelta, leading: Callable[[], bool]) -> None:

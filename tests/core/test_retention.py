@@ -9,7 +9,7 @@ from tests.dst.given import MINUTE, NOW, SECOND, World, attempt, doubtful, email
 from tests.dst.virtual import virtually
 
 from mailcore.appeal import redriven
-from mailcore.errors import ConflictError, EmailNotFoundError, KeyReusedError, SettingsError
+from mailcore.errors import ConflictError, EmailNotFoundError, KeyReusedError, SettingsError, SuppressedError
 from mailcore.lifecycle import SETTLED, Email, Entry, Reason, Status
 from mailcore.outcome import Verdict
 from mailcore.retention import (
@@ -25,6 +25,7 @@ from mailcore.retention import (
 )
 from mailcore.testing import MemoryStore, ScriptedProvider
 from mailcore.testing.contracts.examples import emails
+from mailcore.testing.contracts.suppressing import suppressed
 
 DAY = timedelta(days=1)
 RULES = RetentionRules(content=DAY, addresses=2 * DAY, records=3 * DAY)
@@ -336,3 +337,75 @@ def test_a_store_says_whether_it_can_let_go() -> None:
     assert retaining(store) is store
     with pytest.raises(SettingsError, match="cannot let go"):
         retaining(object())
+
+
+# Suppressions
+
+
+@virtually
+async def test_suppressions_go_when_they_have_ended_however_many_there_are() -> None:
+    """Page by page, each at its own end; those without one stay for ever."""
+    made = World()
+    ends = [suppressed(f"a{n}", expires_at=NOW + DAY) for n in range(2 * PAGE)]
+    later = [suppressed("later", expires_at=NOW + 2 * DAY), suppressed("never")]
+    await made.store.save_suppressions([*ends, *later])
+
+    await made.ports.sleep(DAY.total_seconds())
+    await retention(made).run_once(always)
+    early = len(made.store.suppressions)
+    await made.ports.sleep(1)
+    await retention(made).run_once(always)
+
+    assert early == 2 * PAGE + 2
+    assert list(made.store.suppressions.values()) == later
+
+
+@virtually
+async def test_who_no_longer_leads_drops_no_suppressions() -> None:
+    """Another scheduler has the lease, and the rest is for that one."""
+    made = World()
+    await made.store.save_suppressions([suppressed(f"a{n}", expires_at=NOW) for n in range(2 * PAGE)])
+    await made.ports.sleep(1)
+
+    await retention(made).run_once(lambda: len(made.store.suppressions) > PAGE)
+
+    assert len(made.store.suppressions) == PAGE
+
+
+@virtually
+async def test_erasing_a_person_lets_nobody_write_to_them_again() -> None:
+    """What was sent to an address goes, and its suppression stays: that is what keeps mail from whoever reads there."""
+    made = World((ScriptedProvider("p1"),))
+    made.put(replace(email(Status.SENT), recipients=("bob@example.com",)))
+    word = suppressed("bob", tenant="default")
+    await made.store.save_suppressions([word])
+
+    await retention(made).erase("em_1")
+
+    assert state(made) == "no addresses"
+    assert list(made.store.suppressions.values()) == [word]
+    with pytest.raises(SuppressedError):
+        await made.mailer.submit(message(to="bob@example.com"))
+
+
+class LettingGoOnly:
+    """A store that can let go, and keeps no suppression list."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.find_aged = store.find_aged
+        self.erase_content = store.erase_content
+        self.entomb = store.entomb
+        self.drop_tombstones = store.drop_tombstones
+
+
+@virtually
+async def test_a_store_without_a_list_lets_go_of_the_rest() -> None:
+    """A library's store that keeps no suppressions grows old like any other."""
+    made = World()
+    made.put(dead())
+    plain = LettingGoOnly(made.store)
+    await made.ports.sleep(4 * DAY.total_seconds())
+
+    await Retention(store=plain, records=made.courier.records, rules=RULES).run_once(always)
+
+    assert state(made) == "tombstone"
