@@ -123,14 +123,14 @@ async def export_suppressions(request: ApiRequest) -> Stream:
 async def lift_suppression(request: ApiRequest) -> SuppressionView:
     """Lift a suppression: its address may be written to again at once. It is shown as it was."""
     caller, named = caller_of(request.scope), mailbox_of(_address(request)) or ""
-    keeper = mailer_of(request).suppressions.kept
+    mailer = mailer_of(request)
     async with timeout(patience(request)):
         found = (await _known(request, [named])).get(named)
-        lifted = await keeper.delete_suppression(caller.submits_as, named)
+        lifted = found is not None and await mailer.suppressions.lift(caller.submits_as, found.address)
     if found is None or not lifted:
         raise RefusedError(ApiCode.SUPPRESSION_NOT_FOUND, "nobody has suppressed it; GET /api/suppressions lists them")
     _LOG.info("%s lifted a suppression of tenant %s", caller.name, caller.submits_as)
-    return _view(found, mailer_of(request).ports.clock.now())
+    return _view(found, mailer.ports.clock.now())
 
 
 def _address(request: ApiRequest) -> str:
