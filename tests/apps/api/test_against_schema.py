@@ -118,9 +118,12 @@ def test_every_answer_of_a_series_is_one_that_the_description_promises() -> None
             turn.app = turn.world.app()
 
         def before_call(self, case: Case) -> None:
-            """Make of most messages ones that can be accepted."""
+            """Make of most messages ones that can be accepted, and ask for what there is every other time."""
             if case.operation.label in {"POST /api/emails", "POST /api/email"} and isinstance(case.body, dict):
                 case.body = sound(case.body)
+            asked, there = (case.path_parameters or {}).get("email_id"), turn.world.store.emails
+            if isinstance(asked, str) and there and len(asked) % 2:  # decided by the request alone, so that it repeats
+                case.path_parameters["email_id"] = next(reversed(there))
 
         def after_call(self, response: Response, case: Case) -> None:
             """Remember what was answered."""
@@ -137,7 +140,7 @@ def test_every_answer_of_a_series_is_one_that_the_description_promises() -> None
                 turn.world.provider.script([outcome])
                 asyncio.run(turn.world.attempt(next(reversed(turn.world.store.emails))))
 
-    run_state_machine_as_test(Series, settings=settings(QUIET, max_examples=EXAMPLES or 80, stateful_step_count=12))
+    run_state_machine_as_test(Series, settings=settings(QUIET, max_examples=EXAMPLES or 50, stateful_step_count=12))
 
     assert crashes == []
-    assert seen["GET /api/emails/{email_id}", 200]
+    assert sum(times for (label, status), times in seen.items() if "{email_id}" in label and status == 200), seen
