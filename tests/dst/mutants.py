@@ -245,4 +245,18 @@ MUTANTS = [
         new="after_unknown = email.possibly_sent and attempt.n > 10**6",
         layer="world",
     ),
+    Mutant(
+        guard="the suppressed are left out of every call",
+        file="mailcore/courier.py",
+        old="message, note = left.message, f",
+        new="note = f",
+        layer="world",
+    ),
+    Mutant(
+        guard="an empty list is not believed in for long",
+        file="mailcore/suppression_list.py",
+        old="if now >= self._stale_from:",
+        new="if now >= self._stale_from and self._used:",
+        layer="world",
+    ),
 ]

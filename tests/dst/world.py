@@ -2,6 +2,7 @@
 
 The workers are real engines on one store. Whoever is killed does nothing any more from that moment on; whoever is
 paused does nothing until it wakes, while its clock runs on. The providers write down every request that they see.
+Meanwhile addresses are suppressed and lifted again, by which some e-mails are refused and others fail.
 """
 
 from __future__ import annotations
@@ -18,20 +19,23 @@ from tests.dst.given import HOUR, MINUTE, NOW, SECOND, World, message
 from tests.dst.one_email import BrokenError, must
 from tests.dst.virtual import run
 
+from mailcore.addresses import mailbox
 from mailcore.engine import Pace
-from mailcore.errors import MailError, QueueUnavailableError, StoreUnavailableError
+from mailcore.errors import MailError, QueueUnavailableError, StoreUnavailableError, SuppressedError
 from mailcore.lifecycle import Email, Status
-from mailcore.message import Lane, Message, OnUnknown
+from mailcore.message import Lane, Message, OnUnknown, envelope
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown, Verdict
 from mailcore.ports import Added, Due
 from mailcore.provider import Send
 from mailcore.rules import Rules
 from mailcore.strategy import weighted
+from mailcore.suppression import Grounds, Suppression, SuppressionPage
+from mailcore.suppression_list import FRESH_FOR
 from mailcore.testing import MemoryHealth, MemoryStore
 from mailcore.testing.scripted_provider import EVERYTHING
 
 T = TypeVar("T")
-WORKERS, NODES, EMAILS = 3, 2, 50
+WORKERS, NODES, EMAILS, PEOPLE = 3, 2, 50, 6
 TROUBLE, WHOLE = 600.0, 4 * 24 * 3600.0
 DEADLINE = 20.0
 
@@ -85,6 +89,24 @@ class NodeStore:
     async def take_due(self, now: datetime, due: Due) -> Sequence[str]:
         return await self._ask(lambda: self.sea.store.take_due(now, due))
 
+    async def has_suppressions(self) -> bool:
+        return await self._ask(self.sea.store.has_suppressions)
+
+    async def find_suppressions(self, tenant: str, mailboxes: Sequence[str]) -> Sequence[Suppression]:
+        return await self._ask(lambda: self.sea.store.find_suppressions(tenant, mailboxes))
+
+    async def save_suppressions(self, suppressions: Sequence[Suppression]) -> None:
+        await self._ask(lambda: self.sea.store.save_suppressions(suppressions), writes=True)
+
+    async def delete_suppression(self, tenant: str, mailbox: str, /) -> bool:
+        return await self._ask(lambda: self.sea.store.delete_suppression(tenant, mailbox), writes=True)
+
+    async def list_suppressions(self, tenant: str, *, after: str | None, limit: int) -> SuppressionPage:
+        return await self._ask(lambda: self.sea.store.list_suppressions(tenant, after=after, limit=limit))
+
+    async def drop_suppressions(self, before: datetime, *, limit: int) -> int:
+        return await self._ask(lambda: self.sea.store.drop_suppressions(before, limit=limit), writes=True)
+
 
 class NodeQueue:
     """A queue that loses, repeats and delays wake-ups, and is sometimes down."""
@@ -132,6 +154,7 @@ class SeaProvider:
         outcome, accepted, seconds = self.sea.answer(self.name)
         now = asyncio.get_running_loop().time()
         self.sea.begins(Seen(self.name, send.email_id, send.key, now, now + seconds, accepted))
+        self.sea.spares(send)
         await asyncio.sleep(seconds)
         await self.node.go_on()
         return outcome
@@ -155,6 +178,8 @@ class Sea:
     nodes: dict[str, Node] = field(default_factory=dict)
     outages: list[tuple[str, float, float]] = field(default_factory=list)
     accepted: set[str] = field(default_factory=set)
+    refused: int = 0
+    suppressed: dict[str, datetime] = field(default_factory=dict)
     hired: int = 0
     broken: list[str] = field(default_factory=list)
 
@@ -208,6 +233,13 @@ class Sea:
         scheduled = stored.scheduled_at
         self.must(not scheduled or NOW + seen.start * SECOND >= scheduled - SECOND / 1000, "I17: early")
         self.requests.append(seen)
+
+    def spares(self, send: Send) -> None:
+        """Check that nobody gets a message who was suppressed for long enough when its attempt was claimed."""
+        attempt = self.store.emails[send.email_id].open_attempt
+        since = [self.suppressed.get(mailbox(one)) for one in envelope(send.message).recipients]
+        late = [one for one in since if one and attempt and one + FRESH_FOR < attempt.started_at]
+        self.must(not late, "a suppressed recipient is written to")
 
     async def saved(self, email: Email) -> None:
         """Save an e-mail, and remember which attempts were ever unknown."""
@@ -280,16 +312,38 @@ class Sea:
                 self.hire()
                 await self.stop(victim)
 
+    async def suppress(self, node: World) -> None:
+        """Suppress some address, and lift some again, as long as the trouble lasts; at first there is none."""
+        await asyncio.sleep(TROUBLE / 4)
+        while self.in_trouble():
+            await asyncio.sleep(self.draw() * 60)
+            local = f"r{int(self.draw() * PEOPLE)}"
+            word = Suppression(
+                tenant="default", address=f"{local.upper()}@example.com", reason=Grounds.MANUAL, created_at=NOW
+            )
+            with suppress(StoreUnavailableError):
+                if self.draw() < 0.5:
+                    await node.mailer.suppressions.add([word])
+                    self.suppressed[word.mailbox] = node.clock.now()
+                else:
+                    self.suppressed.pop(word.mailbox, None)
+                    await node.mailer.suppressions.lift(word.tenant, word.address)
+
     async def post(self, node: World, n: int) -> None:
         """Post an e-mail as a client does, again and again with one key until it is accepted; cancel some."""
         await asyncio.sleep(self.draw() * TROUBLE * 0.8)
-        written = _message(self.draw, NOW + asyncio.get_running_loop().time() * SECOND)
+        written = _message(self.draw, NOW + asyncio.get_running_loop().time() * SECOND, n)
         for _ in range(100):
-            with suppress(StoreUnavailableError):
+            try:
                 added = await node.mailer.submit(written, key=f"k{n}")
+            except SuppressedError:
+                self.refused += 1
+                return
+            except StoreUnavailableError:
+                await asyncio.sleep(1 + self.draw() * 5)
+            else:
                 self.accepted.add(added.email.id)
                 break
-            await asyncio.sleep(1 + self.draw() * 5)
         if n % 7 == 0:
             await asyncio.sleep(self.draw() * 30)
             with suppress(MailError):
@@ -322,10 +376,11 @@ _FAULTS: tuple[tuple[float, Outcome], ...] = (
 )
 
 
-def _message(draw: Callable[[], float], now: datetime) -> Message:
-    """Draw a message."""
+def _message(draw: Callable[[], float], now: datetime, n: int) -> Message:
+    """Draw the message of a number; it says to whom it goes."""
     scheduled = now + draw() * 10 * MINUTE if draw() < 0.2 else None
     return message(
+        to=[f"r{n % PEOPLE}@example.com", f"r{n % 3}@example.com"][: 1 + n % 2],
         lane=list(Lane)[int(draw() * 3)],
         scheduled_at=scheduled,
         expires_at=(scheduled or now) + draw() * HOUR + SECOND if draw() < 0.1 else None,
@@ -355,7 +410,8 @@ async def _story(draw: Callable[[], float]) -> Sea:
     nodes = [sea.process(f"api{n}") for n in range(NODES)]
     posts = [asyncio.create_task(sea.post(nodes[n % NODES], n)) for n in range(EMAILS)]
     trouble = asyncio.create_task(sea.meddle())
-    await asyncio.gather(*posts, trouble)
+    suppressing = asyncio.create_task(sea.suppress(nodes[0]))
+    await asyncio.gather(*posts, trouble, suppressing)
     while asyncio.get_running_loop().time() < WHOLE and not _over(sea):  # noqa: ASYNC110 - as above
         await asyncio.sleep(60)
     for world in list(sea.workers):
