@@ -137,7 +137,7 @@ class SuppressionsContract:
         got = [{(one.tenant, one.mailbox) for one in some} for some in found]
         assert got == [{(tenant, one) for one in mailboxes} & there for tenant, mailboxes in asked]
 
-    async def test_words_at_the_same_time_are_all_kept(self, store: KeepsSuppressions) -> None:
+    async def test_suppressions_at_the_same_time_are_all_kept(self, store: KeepsSuppressions) -> None:
         """None of many is lost, and of those on one mailbox one is kept."""
         words = [[suppressed(f"a{n % 10}", source=str(n)), suppressed(f"b{n}")] for n in range(40)]
 
@@ -176,18 +176,18 @@ class SuppressionsContract:
         """What was there from the beginning to the end is listed exactly once, whatever comes and goes meanwhile."""
         stays = [suppressed(f"{n:02}") for n in range(0, 20, 2)]
         await store.save_suppressions(stays)
-        found: list[str] = []
-        after: str | None = None
-        for n in range(1, 20, 2):
-            page = await store.list_suppressions("shop", after=after, limit=3)
-            found += [one.mailbox for one in page.suppressions]
-            after = page.after
-            await store.save_suppressions([suppressed(f"{n:02}"), suppressed(f"{20 - n:02}")])
-            if after is None:
-                break
-            await store.delete_suppression("shop", after.replace("@", "x@"))
+        page = await store.list_suppressions("shop", after=None, limit=3)
+        found = [one.mailbox for one in page.suppressions]
 
-        assert after is None
+        n = 1
+        while page.after is not None:
+            comes = [suppressed(f"{n:02}"), suppressed(f"{20 - n:02}"), suppressed(f"{n - 1:02}x")]
+            await store.save_suppressions(comes)
+            await store.delete_suppression("shop", comes[2].mailbox)
+            page = await store.list_suppressions("shop", after=page.after, limit=3)
+            found += [one.mailbox for one in page.suppressions]
+            n += 2
+
         assert found == sorted(set(found))
         assert {one.mailbox for one in stays} <= set(found)
 
