@@ -276,6 +276,17 @@ async def test_each_tenant_has_a_list_of_its_own(world: World) -> None:
     assert sent == [422, 201, 201]
 
 
+async def test_an_erasure_leaves_suppressions(world: World, api: httpx.AsyncClient) -> None:
+    """Who is forgotten would otherwise be written to again."""
+    await world.failed(api)
+    await suppress(api, "ann@example.com")
+
+    erased = await api.post("/api/erasures", json={"recipient": "ann@example.com"})
+
+    assert erased.json()["erased"] == 1
+    assert [one["address"] for one in await listed(api)] == ["ann@example.com"]
+
+
 @pytest.mark.parametrize(
     ("first", "then", "ends"),
     [
