@@ -11,13 +11,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Final, cast
+from typing import Any, Final, TypeGuard, cast
 
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+from litestar.types import (
+    ASGIApp,
+    HTTPScope,
+    LifeSpanReceive,
+    LifeSpanScope,
+    LifeSpanSend,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
 from mailapps.api.body import JsonRequest
 from mailapps.api.heads import dress, header
@@ -45,23 +55,22 @@ class Api(Litestar):
 
     def _handler(self, scope: Scope | LifeSpanScope) -> HTTPRouteHandler | None:
         """Return the route that a request goes to the short way; None if it is for the framework."""
-        if scope["type"] != ScopeType.HTTP:
+        if not _is_http(scope):
             return None
-        asked = cast("HTTPScope", scope)
-        handler = self._short.get((asked["method"], asked["path"]))
-        ordinary = handler and not asked.get("root_path") and _PLAIN_HOST.fullmatch(header(asked, b"host"))
+        handler = self._short.get((scope["method"], scope["path"]))
+        ordinary = handler and not scope["root_path"] and _PLAIN_HOST.fullmatch(header(scope, b"host"))
         return handler if ordinary else None
 
     async def _answer(self, handler: HTTPRouteHandler, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Call a route's gate and its function, and send what comes of it."""
         scope["app"] = scope["litestar_app"] = self
         scope["route_handler"], scope["path_template"] = handler, scope["path"]
-        scope.setdefault("state", {})
+        cast("dict[str, Any]", scope).setdefault("state", {})  # as the framework does: not every server has one
         request = JsonRequest(scope, receive, send)
         try:
             if gate := handler.resolve_before_request():
                 await gate(request)
-            answer = await handler.fn(request, await request.json())
+            answer: Response[Any] = await handler.fn(request, await request.json())
         except Exception as error:  # noqa: BLE001 - as on the framework's way, each becomes an answer
             answer = answer_refusal(request, error)
 
@@ -70,7 +79,7 @@ class Api(Litestar):
                 await dress(message, scope)
             await send(message)
 
-        await answer.to_asgi_response(None, request)(scope, receive, send_dressed)
+        await _sending(answer, request)(scope, receive, send_dressed)
 
     @cached_property
     def _short(self) -> Mapping[tuple[str, str], HTTPRouteHandler]:
@@ -79,3 +88,13 @@ class Api(Litestar):
         known = ((route.path, handler) for route in routes for handler in route.route_handlers)
         short = ((path, handler) for path, handler in known if handler.opt.get("short"))
         return {(method, path): handler for path, handler in short for method in handler.http_methods}
+
+
+def _is_http(scope: Scope | LifeSpanScope) -> TypeGuard[HTTPScope]:
+    """Whether it is a request."""
+    return scope["type"] == ScopeType.HTTP
+
+
+def _sending(answer: Response[Any], request: JsonRequest) -> ASGIApp:
+    """Return what sends an answer."""
+    return answer.to_asgi_response(None, request)  # pyright: ignore[reportUnknownMemberType] - left open there
