@@ -62,7 +62,8 @@ class Switchboard:
     async def current(self) -> Switches:
         """Return the switches, read again if they were read a while ago; the last known if the store is silent.
 
-        One caller reads and the others go by what is known meanwhile; but for the first reading all wait.
+        One caller reads and the others go by what is known meanwhile; but for the first reading all wait, and for the
+        first one after a while in which nobody asked.
         """
         if self._keeper and self._stale:
             await self._read(self._keeper)
@@ -94,7 +95,10 @@ class Switchboard:
 
     async def _read(self, store: KeepsSwitches) -> None:
         """Read the switches once; should that fail, go by the known ones until it is time again."""
-        self._stale_from = self.ports.clock.monotonic() + FRESH_FOR.total_seconds()
+        now = self.ports.clock.monotonic()
+        if now - self._stale_from > FRESH_FOR.total_seconds():
+            self._read_once.clear()
+        self._stale_from = now + FRESH_FOR.total_seconds()
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
                 self.known = await store.load_switches()

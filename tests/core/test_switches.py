@@ -130,6 +130,20 @@ async def test_a_word_in_the_store_is_known_within_its_time() -> None:
 
 
 @virtually
+async def test_after_a_rest_all_wait_for_the_word_of_today() -> None:
+    """A process that asked for nothing for long, as a function between two events, begins nothing by an old word."""
+    made = World(store=CountingStore())
+    board = Switchboard(ports=made.ports)
+    await board.current()
+    made.store.switches["lane:all"], made.store.takes = STOP, 0.5
+    await asyncio.sleep(HOUR.total_seconds())
+
+    known = await asyncio.gather(*(board.current() for _ in range(10)))
+
+    assert [paused(switches, Lane.URGENT, NOW) for switches in known] == [True] * 10
+
+
+@virtually
 async def test_a_silent_store_keeps_the_last_known_word() -> None:
     """A stop does not end because the store blinked; it is told, and asked for again later, not by everybody."""
     made = World(store=CountingStore())
