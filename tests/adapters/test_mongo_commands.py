@@ -11,9 +11,10 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from tests.adapters.mongo_commands import Command, Commands
 
+from mailadapters.documents import suppression_row
 from mailadapters.mongo import MongoStore, open_store
 from mailadapters.mongo.shape import SPARSE, WAKE
-from mailcore.errors import StaleEmailError
+from mailcore.errors import StaleEmailError, StoreUnavailableError
 from mailcore.lifecycle import Reason, Status
 from mailcore.message import Attachment, Lane
 from mailcore.ports import Due, Query
@@ -322,6 +323,20 @@ async def test_suppressions_of_many_emails_share_a_round_trip(store: MongoStore,
     assert [len(one) for one in found] == [*[0] * 200, 1]
     (command,) = commands.sent
     assert len(command["filter"]["_id"]["$in"]) == 401
+
+
+async def test_a_refused_suppression_is_written_once_more(store: MongoStore, commands: Commands, raw: Raw) -> None:
+    """Of two who say the first word on a mailbox one may be refused; what is refused again is told."""
+    await raw.suppressions.create_index("doc", unique=True)  # refuses what it has, as `_id` does in a race
+    await raw.suppressions.insert_one({"_id": "x", "doc": suppression_row(BOUNCED).doc})
+
+    with pytest.raises(StoreUnavailableError, match="refused to write"):
+        await store.save_suppressions([BOUNCED, suppressed("bob")])
+
+    assert len(commands.named("update")) == 2
+    assert [one.mailbox for one in (await store.list_suppressions("shop", after=None, limit=5)).suppressions] == [
+        "bob@example.com"
+    ]
 
 
 async def test_a_list_of_suppressions_is_a_span_of_ids(store: MongoStore, commands: Commands) -> None:

@@ -14,7 +14,6 @@ from pymongo.errors import BulkWriteError
 
 from mailadapters.documents import SuppressionRow, suppressions_from_rows
 from mailadapters.mongo.coalescing import portions
-from mailadapters.mongo.faults import DUPLICATE_KEY
 from mailadapters.mongo.schema import ENDS, Collection, Collections
 from mailadapters.mongo.shape import Document
 from mailcore.suppression import Suppression, SuppressionPage
@@ -54,10 +53,8 @@ async def save(suppressions: Collection, rows: Sequence[SuppressionRow]) -> None
     for some in portions(writes, _AT_ONCE):
         try:
             await suppressions.bulk_write(some, ordered=False)
-        except BulkWriteError as error:
-            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
-                raise
-            await suppressions.bulk_write(some, ordered=False)  # two said the first word on one at the same time
+        except BulkWriteError:  # two may have said the first word on one at the same time; a repeat does no harm
+            await suppressions.bulk_write(some, ordered=False)
 
 
 async def delete(suppressions: Collection, tenant: str, mailbox: str) -> bool:
