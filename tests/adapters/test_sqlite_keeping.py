@@ -161,6 +161,20 @@ async def test_what_was_erased_is_not_in_the_file(path: Path, store: SqliteStore
     assert b"ann@example.com" not in after
 
 
+async def test_a_suppression_that_was_lifted_is_not_in_the_file(path: Path, store: SqliteStore) -> None:
+    """Whoever wants to be forgotten altogether is: from row and index, and from pages that nothing uses any more."""
+    await store.save_suppressions([suppressed(f"a{n}", expires_at=NOW) for n in range(100)])
+    await store.save_suppressions([suppressed("a42", expires_at=NOW, source="of a42@example.com, " * 2000)])
+    before = b"a42@example.com" in written(path)
+
+    lifted = await store.delete_suppression("shop", "a42@example.com")
+
+    after = written(path)
+    assert (before, lifted) == (True, True)
+    assert b"a42@example.com" not in after
+    assert b"a43@example.com" in after
+
+
 @pytest.mark.parametrize(
     ("sql", "index"),
     [

@@ -6,7 +6,8 @@ that holds only those who still have some; records are walked as lists are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import apsw
@@ -118,13 +119,20 @@ def _read(rows: Sequence[_Row]) -> Iterator[Email | UnreadableError]:
 
 
 def erase_all(db: apsw.Connection, wanted: Sequence[Sequence[str]]) -> Sequence[None]:
-    """Erase the content of settled e-mails, its bytes too, which SQLite would leave where they are."""
+    """Erase the content of settled e-mails."""
+    with overwriting(db):
+        run(db, _ERASE, (json_text([email_id for ids in wanted for email_id in ids]),))
+    return [None] * len(wanted)
+
+
+@contextmanager
+def overwriting(db: apsw.Connection) -> Generator[None]:
+    """Have the bytes of what is deleted overwritten, which SQLite would leave where they are."""
     run(db, "PRAGMA secure_delete = ON")
     try:
-        run(db, _ERASE, (json_text([email_id for ids in wanted for email_id in ids]),))
+        yield
     finally:
         run(db, "PRAGMA secure_delete = FAST")
-    return [None] * len(wanted)
 
 
 def entomb_all(db: apsw.Connection, stones: Sequence[Next]) -> Sequence[Exception | None]:

@@ -9,7 +9,7 @@ import apsw
 import msgspec
 
 from mailadapters.documents import SuppressionRow, suppressions_from_rows
-from mailadapters.sqlite.retiring import Drop
+from mailadapters.sqlite.retiring import Drop, overwriting
 from mailadapters.sqlite.rows import json_text, portions, run, values
 from mailcore.suppression import Suppression, SuppressionPage
 
@@ -71,8 +71,9 @@ def save_all(db: apsw.Connection, saves: Sequence[Sequence[SuppressionRow]]) -> 
 
 
 def delete_all(db: apsw.Connection, named: Sequence[tuple[str, str]]) -> Sequence[bool]:
-    """Forget suppressions by tenant and mailbox; tell each caller whether there was one."""
-    return [_changed(db, _DELETE, one) > 0 for one in named]
+    """Forget suppressions by tenant and mailbox, and their addresses in the file; tell each whether there was one."""
+    with overwriting(db):
+        return [_changed(db, _DELETE, one) > 0 for one in named]
 
 
 def page_all(db: apsw.Connection, asked: Sequence[Behind]) -> Sequence[tuple[SuppressionPage, int]]:
