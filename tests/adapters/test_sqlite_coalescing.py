@@ -49,7 +49,7 @@ def locked(path: Path) -> Iterator[None]:
 
 async def taken_up(store: SqliteStore) -> None:
     """Wait until the writing thread has taken up what waits."""
-    while store._access._writer._waiting.qsize():  # noqa: ASYNC110 - it is another thread that moves
+    while store._access._writer.waiting:  # noqa: ASYNC110 - it is another thread that moves
         await asyncio.sleep(0)
 
 
@@ -90,6 +90,16 @@ async def test_a_call_that_fails_fails_alone(
     assert await store._access.read(there, None) == sorted({"a", "b", *names} - {"null", "raise"})
     assert await store.get("em_b") == queued("em_b")
     assert type(results[5]).__name__ == "EmailNotFoundError"
+
+
+async def test_what_is_asked_in_one_turn_of_the_loop_goes_together(store: SqliteStore) -> None:
+    """An idle thread is not woken up for the first of many that come at once, and takes them all in one transaction."""
+    before = store.batches()["write"]
+
+    await asyncio.gather(*(store.add(queued(f"em_{n}"), MESSAGE) for n in range(50)))
+
+    after = store.batches()["write"]
+    assert (after.calls - before.calls, after.batches - before.batches) == (50, 1)
 
 
 async def test_large_contents_share_no_transaction(store: SqliteStore, path: Path) -> None:

@@ -1,8 +1,8 @@
 """A thread that performs what many coroutines ask for, as much at a time as waits.
 
-While one batch is out the next calls gather; when the thread is idle a call leaves at once. So a batch costs its
-fixed price (a transaction, a flush to disk, a hand-over between threads) once, and every caller still gets his own
-result. Whoever has given up by the time his call would be performed is skipped.
+While one batch is out the next calls gather; when the thread is idle a call leaves with the others of its turn of the
+loop. So a batch costs its fixed price (a transaction, a flush to disk, a hand-over between threads) once, and every
+caller still gets his own result. Whoever has given up by the time his call would be performed is skipped.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from asyncio import AbstractEventLoop, Future
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import apsw
@@ -29,6 +30,9 @@ TOGETHER: Final = 256
 
 HEAVY: Final = 8 * 2**20
 """A batch that has come to so many bytes waits for no more: the others need not wait for its way to the disk."""
+
+REST: Final = 0.001
+"""Seconds of rest after a batch of several calls. Under load more go together, for fewer waits for Python's lock."""
 
 Part = Callable[[apsw.Connection, Sequence[A]], Sequence[R | Exception]]
 """Performs calls of one kind together; answers each in its place, with a result or an error to raise."""
@@ -71,7 +75,10 @@ class Coalescer:
         self._name = name
         self._perform = perform
         self._capacity = capacity
-        self._waiting: SimpleQueue[Call | None] = SimpleQueue()
+        self._turns: dict[AbstractEventLoop, list[Call]] = {}
+        self._waiting: deque[Call] = deque()
+        self._told: SimpleQueue[None] = SimpleQueue()
+        self._never = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -85,17 +92,35 @@ class Coalescer:
         """
         if self._closed:
             raise StoreUnavailableError(f"the {self._name} is closed")
-        if self._waiting.qsize() >= self._capacity:
+        if self.waiting >= self._capacity:
             raise StoreUnavailableError(f"{self._capacity} calls already wait for the {self._name}: try again later")
         self._start()
         call = Call(part, argument, weight, asyncio.get_running_loop())
-        self._waiting.put(call)
+        turn = self._turns.setdefault(call.loop, [])
+        turn.append(call)
+        if len(turn) == 1:
+            call.loop.call_soon(self._hand_over, call.loop)
         return cast("R", await call.future)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for the thread."""
+        return len(self._waiting) + sum(map(len, tuple(self._turns.values())))
+
+    def _hand_over(self, loop: AbstractEventLoop) -> None:
+        """Hand over what was asked for in one turn of a loop.
+
+        Handed over one by one, calls would wake the thread up to wait for Python's lock while the loop still works.
+        """
+        self._waiting.extend(self._turns.pop(loop, ()))
+        self._told.put(None)
 
     async def aclose(self) -> None:
         """Perform what waits, then end the thread; ask no more."""
+        for loop in tuple(self._turns):
+            self._hand_over(loop)
         self._closed = True
-        self._waiting.put(None)
+        self._told.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 
@@ -115,6 +140,8 @@ class Coalescer:
                 self.carried = Batches(self.carried.calls + len(live), self.carried.batches + 1)
                 self._attempt(live)
             _deliver(live)
+            if len(live) > 1:
+                self._never.wait(REST)
         self._perform.close()
 
     def _attempt(self, calls: Sequence[Call]) -> None:
@@ -126,18 +153,14 @@ class Coalescer:
                 call.outcome = error
 
     def _gathered(self) -> list[Call]:
-        """Wait for a call and return it with all that wait by then; nothing once it is closed."""
+        """Wait for calls and return those that go together; nothing once it is closed and none is left."""
+        while not self._waiting and not self._closed:
+            self._told.get()
         batch: list[Call] = []
         weight = 0
-        with suppress(Empty):
-            call = self._waiting.get()
-            while call is not None:
-                batch.append(call)
-                weight += call.weight
-                if len(batch) == TOGETHER or weight >= HEAVY:
-                    return batch
-                call = self._waiting.get_nowait()
-            self._waiting.put(None)  # the end, to be met again behind this batch
+        while self._waiting and len(batch) < TOGETHER and weight < HEAVY:
+            batch.append(self._waiting.popleft())
+            weight += batch[-1].weight
         return batch
 
 
