@@ -43,7 +43,7 @@ class Pace:
         poll: How long an idle engine waits before it looks into the store again.
     """
 
-    slots: int = 320
+    slots: int = 256
     bulk_share: float = 0.5
     poll: timedelta = timedelta(milliseconds=500)
 

@@ -103,7 +103,7 @@ class ProviderView(Struct, frozen=True, kw_only=True):
     max_per_second: float | None = None
     in_flight: int = 0
     bulk: int = 0
-    slots: int = 320
+    slots: int = 256
 
     def free(self, lane: Lane) -> int:
         """Return how many more of a lane this process may begin there: fewer on the ramp, and of bulk."""

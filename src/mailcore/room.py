@@ -1,4 +1,4 @@
-"""Bounds how much content a process holds while it sends: slots alone would let 320 large attachments end it."""
+"""Bounds how much content a process holds while it sends: slots alone would let 256 large attachments end it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from mailcore.ports import Query
 from mailcore.secret import Secret
 from mailcore.waking import woken
 
-SLOTS = 256
+SLOTS = Settings().in_flight
 """Sends in flight in one process, by default."""
 MORE = 44
 MESSAGE = Message(from_="shop@example.com", to="ann@example.com", subject="Hi", text="Hello")
@@ -82,7 +82,7 @@ async def all_sent(mailer: Mailer) -> bool:
     return await mailer.ports.store.count(Query(status=Status.SENT)) == SLOTS + MORE
 
 
-async def test_a_worker_has_one_of_each_and_256_sends_in_flight(mongo_url: str, shared_redis: Server) -> None:
+async def test_a_worker_has_one_of_each_and_at_least_256_sends_in_flight(mongo_url: str, shared_redis: Server) -> None:
     """One event loop, one client of MongoDB, one HTTP client for each provider; all slots are in use, and no more."""
     kinds = (AbstractEventLoop, AsyncMongoClient, aiohttp.ClientSession)
     before, patience = there(*kinds), Patience()
@@ -97,7 +97,7 @@ async def test_a_worker_has_one_of_each_and_256_sends_in_flight(mongo_url: str, 
         await until("all are sent", partial(all_sent, mailer), within_s=60)
 
     assert [now - then for now, then in zip(during, before, strict=True)] == [0, 1, 1]
-    assert patience.peak == SLOTS
+    assert patience.peak == SLOTS >= 256
 
 
 def test_what_is_loaded_is_not_looked_at_again() -> None:
