@@ -34,6 +34,7 @@ MODULES = (
     "report",
     "validation",
     "addresses",
+    "suppression",
 )
 COPIED = ("src", "tests", "docs", "pyproject.toml", "README.md", "LICENSE")
 SLOW = ("simulation", "simulation_bars", "agreement", "reprs", "exported_names", "engine", "outbox", "courier")
