@@ -135,6 +135,9 @@ class Function:
         ports = self._parts.ports()
         if isinstance(ports.store, HasClock):
             await ports.store.open()  # while the process stood still, the clock that it goes by may have, too
+        courier = self._courier()
+        courier.roster.board.doubt()
+        courier.suppressions.doubt()
         return ports
 
     def _messages(self, event: object) -> Mapping[str, Sequence[EmailId]]:

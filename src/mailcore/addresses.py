@@ -80,7 +80,7 @@ def mailbox(address: Address) -> str:
     Case is ignored on both sides, as by the providers that refuse a repeat, and so are Unicode's
     compatibility forms.
     """
-    return unicodedata.normalize("NFKC", address.email).casefold()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", address.email).casefold())
 
 
 def unrepeated(*fields: Sequence[Address]) -> tuple[tuple[Address, ...], ...]:

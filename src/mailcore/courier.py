@@ -198,7 +198,7 @@ class Courier:
         recipients = (one.email for one in envelope(message).recipients)
         if suppressions := await self.suppressions.among(email.tenant, recipients):
             left = spared(message, suppressions)
-            message, note = left.message, f"left out, as suppressed: {', '.join(left.left_out)}"
+            message, note = left.message, f"left out, as suppressed: {left.named}"
             if not left.reaches:
                 return Rejected(code=SUPPRESSED, detail=f"{note}; nobody else is written to")
         return Draft(Send(message=message, email_id=email.id, key=key, deadline=self.rules.call_deadline), note)

@@ -55,7 +55,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
     Attributes:
         max_bytes: Largest message, measured as `Needs.bytes` is.
-        dedupe_window: How long a repeat with the same key and bytes is sure to be recognised; None if never.
+        dedupe_window: How long a repeat with the same key is sure to be recognised, even if a recipient who was
+            suppressed meanwhile is missing in it; None if never.
     """
 
     max_bytes: int

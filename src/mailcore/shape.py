@@ -151,10 +151,10 @@ def _members(value: object, kind: object, pointer: str, held: Held) -> Iterator[
 
 
 def _suspects(value: list[object], said: str) -> Iterator[tuple[int, object]]:
-    """Yield the first members of a list, or the one behind them that is the first to be wrong, with their places."""
+    """Yield some members of a list from the first on that is wrong, with their places."""
     found = _AT.match(said.partition(" - at `")[2])
     first = int(found[1]) if found else 0
-    yield from enumerate(value[:MOST]) if first < MOST else [(first, value[first])]
+    yield from enumerate(value[first : first + MOST], first)
 
 
 def _struct_problems(value: Mapping[str, object], kind: type[Struct], pointer: str, held: Held) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ from mailcore.addresses import mailbox, parse, pointer_to
 from mailcore.errors import InvalidMessageError, Problem, SuppressedError
 from mailcore.message import Address, Message, envelope
 from mailcore.problems import ProblemCode, problem
+
+_NAMED: Final = 10
 
 
 class Grounds(StrEnum):
@@ -135,6 +138,12 @@ class Spared(Struct, frozen=True):
     message: Message
     left_out: tuple[str, ...]
     reaches: bool
+
+    @property
+    def named(self) -> str:
+        """Those recipients in a few words, which leave room for what a provider says."""
+        first, more = self.left_out[:_NAMED], len(self.left_out) - _NAMED
+        return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
 def spared(message: Message, found: Sequence[Suppression]) -> Spared:

@@ -91,6 +91,10 @@ class SuppressionList:
             self._used = used or self._stale_from != asked_for  # one was added while this was asked
         return self._used
 
+    def doubt(self) -> None:
+        """Go by nothing that was read before: it has changed, or the clock by which it is fresh stood still."""
+        self._used, self._stale_from = True, float("-inf")
+
     async def add(self, suppressions: Sequence[Suppression]) -> None:
         """Suppress addresses; this process obeys at once, and all others within seconds.
 
@@ -100,7 +104,7 @@ class SuppressionList:
             StoreUnavailableError: Whether it was kept is not known.
         """
         await self.kept.save_suppressions(normalised(suppressions))
-        self._used, self._stale_from = True, float("-inf")
+        self.doubt()
 
     async def lift(self, tenant: str, address: str) -> bool:
         """Let a tenant write to an address again; return whether it might not.

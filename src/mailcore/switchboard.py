@@ -86,6 +86,10 @@ class Switchboard:
             message = "store: it cannot keep switches"
             raise SettingsError(message)
         await self._keeper.save_switch(name, switch)
+        self.doubt()
+
+    def doubt(self) -> None:
+        """Go by nothing that was read before: the clock by which it is fresh may have stood still."""
         self._stale_from = float("-inf")
 
     @property
@@ -97,7 +101,8 @@ class Switchboard:
         """Read the switches once; should that fail, go by the known ones until it is time again."""
         now = self.ports.clock.monotonic()
         if now - self._stale_from > FRESH_FOR.total_seconds():
-            self._read_once.clear()
+            self._read_once = asyncio.Event()  # not the old one cleared: that may be another loop's
+        read = self._read_once
         self._stale_from = now + FRESH_FOR.total_seconds()
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
@@ -106,4 +111,4 @@ class Switchboard:
             note = f"switches: {type(error).__name__}: {error}"
             self.ports.watch(Event(what=Happening.STORE_FAILED, email_id="", note=note))
         finally:
-            self._read_once.set()
+            read.set()

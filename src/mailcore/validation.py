@@ -22,6 +22,8 @@ from mailcore.shape import MOST, mended, shape_problems
 _RECIPIENTS = ("/to", "/cc", "/bcc")
 _MILLISECOND = timedelta(milliseconds=1)
 _HELD = (bytes, datetime)
+_AUTHOR_LENGTH = 320
+"""A longer one is read anew each time: what is remembered must not grow with what is sent."""
 _ORDER = {field.encode_name: at for at, field in enumerate(fields(Message))}
 _OF_NAMES = frozenset((ProblemCode.INVALID_NAME, ProblemCode.RESERVED_HEADER))
 
@@ -141,12 +143,13 @@ def _senders(written: str | Address | None, limits: Limits) -> Parsed:
     """Return the one author, or why there is none."""
     if written is None:
         return (problem("/from", ProblemCode.REQUIRED, "a from is required: no default_from is configured"),)
-    return (_author(written, limits),)
+    short = isinstance(written, str) and len(written) <= _AUTHOR_LENGTH
+    return (_author(written, limits) if short else parse(written, "/from", limits),)
 
 
 @lru_cache(maxsize=1024)
-def _author(written: str | Address, limits: Limits) -> Address | Problem:
-    """Return the author, or why it is none: the same few recur, as recipients do not."""
+def _author(written: str, limits: Limits) -> Address | Problem:
+    """Return the author of a short text, or why it is none: the same few recur, as recipients do not."""
     return parse(written, "/from", limits)
 
 

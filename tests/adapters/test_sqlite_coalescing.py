@@ -102,6 +102,19 @@ async def test_what_is_asked_in_one_turn_of_the_loop_goes_together(store: Sqlite
     assert (after.calls - before.calls, after.batches - before.batches) == (50, 1)
 
 
+async def test_a_busy_thread_is_told_once(store: SqliteStore, path: Path) -> None:
+    """However many turns of the loop go by while it is busy, what it is yet to hear does not grow."""
+    with locked(path):
+        adds = [asyncio.ensure_future(store.add(queued("em_first"), MESSAGE))]
+        for n in range(100):
+            adds.append(asyncio.ensure_future(store.add(queued(f"em_{n}"), MESSAGE)))
+            await asyncio.sleep(0)
+
+        assert store._access._writer._told.qsize() <= 1
+
+    await asyncio.gather(*adds)
+
+
 async def test_large_contents_share_no_transaction(store: SqliteStore, path: Path) -> None:
     """A batch ends with what makes it heavy, so that nobody waits for the disk on account of all that came before."""
     with locked(path):
@@ -212,6 +225,26 @@ async def test_two_event_loops_may_share_a_store(store: SqliteStore) -> None:
 
     assert len(got) == len(here) == 50
     assert await store.count(Query()) == 100
+
+
+async def test_what_was_asked_in_the_last_turn_of_a_loop_is_performed(store: SqliteStore) -> None:
+    """A loop that ends at once takes what it asked for with it to nobody: another loop's next call hands it over."""
+
+    async def hasty() -> None:
+        asyncio.ensure_future(store.add(queued("em_a"), MESSAGE))  # noqa: RUF006 - that is the point
+
+    def run_to_the_end() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(hasty())
+        pending = asyncio.all_tasks(loop)
+        loop.close()
+        assert len(pending) == 1
+
+    await asyncio.to_thread(run_to_the_end)
+    await store.add(queued("em_b"), MESSAGE)
+
+    assert await store.count(Query()) == 2
+    assert store._access._writer.waiting == 0
 
 
 async def test_a_loop_that_was_closed_stops_nobody(store: SqliteStore, path: Path) -> None:

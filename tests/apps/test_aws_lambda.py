@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,16 @@ from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Message
 from mailcore.secret import Secret
+from mailcore.standing import Mode
+from mailcore.suppression import Grounds, Suppression
+from mailcore.switches import Switch
 
 EVENT: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "sqs-event.json").read_text())
 """As the documentation of Lambda shows it, but for the bodies."""
 
 PLENTY = timedelta(minutes=1)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -159,6 +164,24 @@ async def test_a_process_opens_its_parts_once(invoked: Invoked, settings: Settin
         statuses = [email.status for email in await again()]
     assert (invoked.function._parts, invoked.function._runner.get_loop()) == first
     assert statuses == [Status.SENT] * 2
+
+
+async def test_between_two_events_a_function_forgets_what_must_be_fresh(
+    invoked: Invoked, settings: Settings, emulator: Running
+) -> None:
+    """It stood still, and perhaps the clock that it goes by: a pause and a suppression said meanwhile hold at once."""
+    async with submitted(settings, 3) as (emails, again), opened(settings, Role.API) as parts:
+        await invoked.handle(event_of(body_of(emails[0])))
+        address = Suppression(tenant="default", address="ann@example.com", reason=Grounds.MANUAL, created_at=NOW)
+        await parts.assembled().mailer.suppressions.add([address])
+
+        await invoked.handle(event_of(body_of(emails[1])))
+        await parts.assembled().mailer.roster.board.turn("lane:all", Switch(mode=Mode.STOPPED, since=NOW))
+        await invoked.handle(event_of(body_of(emails[2])))
+
+        statuses = [email.status for email in await again()]
+    assert statuses == [Status.SENT, Status.FAILED, Status.QUEUED]
+    assert len(emulator.emulator.inbox) == 1
 
 
 async def test_garbage_is_counted_and_never_asked_for_again(invoked: Invoked, settings: Settings) -> None:

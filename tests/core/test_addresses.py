@@ -237,8 +237,9 @@ def test_without_a_name_an_address_is_formatted_alone() -> None:
         ("ann@example.com", "ANN@Example.COM"),
         ("\uff4aörg@example.com", "jörg@example.com"),
         ("STRASSE@a.test", "straße@a.test"),
+        ("\u0390x@a.test", "\u0390x".upper() + "@a.test"),
     ],
-    ids=["case", "compatibility", "casefold"],
+    ids=["case", "compatibility", "casefold", "composition"],
 )
 def test_two_spellings_name_one_mailbox(one: str, other: str) -> None:
     """SendGrid refuses a request that names a mailbox twice, whatever the case."""

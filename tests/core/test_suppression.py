@@ -74,6 +74,20 @@ def test_what_was_left_out_is_pointed_to(written: Message, found: list[Suppressi
     assert len(set(left.left_out)) == len(left.left_out)
 
 
+def test_many_that_were_left_out_are_named_in_few_words() -> None:
+    """What a provider says has its place behind them: ten are named, the others counted."""
+    to = [f"{n}@b.example" for n in range(12)]
+    message = sound(Message(from_="a@b.example", to=to, subject="x", text="x"))
+
+    named = [spared(message, [suppression(one) for one in to[:many]]).named for many in (2, 10, 12)]
+
+    assert named == [
+        "/to/0, /to/1",
+        ", ".join(f"/to/{n}" for n in range(10)),
+        ", ".join(f"/to/{n}" for n in range(10)) + " and 2 more",
+    ]
+
+
 @given(written=MESSAGES, found=SUPPRESSIONS)
 def test_it_is_refused_when_nobody_it_is_written_to_may_get_it(written: Message, found: list[Suppression]) -> None:
     """When it is accepted and before a call the same is decided: by `to`, or by all recipients where there is none."""

@@ -101,6 +101,16 @@ async def test_the_first_suppression_of_another_process_is_obeyed_within_two_sec
     assert await told(known) == [BOUNCED]
 
 
+async def test_who_stood_still_doubts_what_he_read(known: SuppressionList, store: AskedStore) -> None:
+    """A process whose clock may have stood still with it asks again at once."""
+    assert await told(known) == []
+    await store.save_suppressions([BOUNCED])
+
+    known.doubt()
+
+    assert await told(known) == [BOUNCED]
+
+
 async def test_a_list_that_is_in_use_is_read_for_every_email(
     known: SuppressionList, store: AskedStore, clock: ManualClock
 ) -> None:

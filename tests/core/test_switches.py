@@ -21,7 +21,7 @@ from mailcore.ports import Configured
 from mailcore.standing import Mode, Obstacle, Override
 from mailcore.switchboard import FRESH_FOR, PATIENCE, Switchboard
 from mailcore.switches import Switch, Switches, in_force, lane_switch, overridden, paused, provider_switch
-from mailcore.testing import MemoryStore, ScriptedProvider
+from mailcore.testing import ManualClock, MemoryStore, ScriptedProvider
 
 STOP = Switch(mode=Mode.STOPPED, since=NOW)
 FORCE = replace(STOP, mode=Mode.FORCED)
@@ -141,6 +141,34 @@ async def test_after_a_rest_all_wait_for_the_word_of_today() -> None:
     known = await asyncio.gather(*(board.current() for _ in range(10)))
 
     assert [paused(switches, Lane.URGENT, NOW) for switches in known] == [True] * 10
+
+
+def test_loops_one_after_the_other_share_a_board() -> None:
+    """A program that runs one loop for each piece of work reads the switches in each."""
+    made = World(store=CountingStore(), clock=ManualClock(NOW))
+    board = Switchboard(ports=made.ports)
+
+    async def known() -> list[Switches]:
+        return await asyncio.gather(*(board.current() for _ in range(3)))
+
+    assert asyncio.run(known()) == [{}] * 3
+    made.clock.advance(HOUR)
+    made.store.switches["lane:all"] = STOP
+
+    assert asyncio.run(known()) == [{"lane:all": STOP}] * 3
+
+
+@virtually
+async def test_who_stood_still_doubts_what_he_read() -> None:
+    """A process whose clock may have stood still with it asks again at once."""
+    made = World(store=CountingStore())
+    board = Switchboard(ports=made.ports)
+    await board.current()
+    made.store.switches["lane:all"] = STOP
+
+    board.doubt()
+
+    assert await board.current() == {"lane:all": STOP}
 
 
 @virtually

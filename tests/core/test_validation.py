@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from mailcore import problems
+from mailcore import validation as validation_module
 from mailcore.errors import InvalidMessageError, Problem
 from mailcore.message import LIMITS, Address, Attachment, Lane, Message
 from mailcore.problems import ProblemCode
@@ -454,3 +455,14 @@ def test_a_detail_repeats_little_of_what_was_written() -> None:
 
     assert len(caught.value.problems[0].detail) <= 80
     assert len(problems.problem("/a", ProblemCode.REQUIRED, "x" * 1000).detail) == problems.DETAIL_LENGTH
+
+
+def test_no_long_author_is_remembered() -> None:
+    """Authors recur and are remembered once read; what is sent at length to be refused is not kept."""
+    before = validation_module._author.cache_info().currsize
+
+    for n in range(10):
+        with pytest.raises(InvalidMessageError):
+            checked(Message(from_=f"{n}" + "x" * 100_000, to="ann@a.test", subject="Hi", text="Hi"), now=NOW)
+
+    assert validation_module._author.cache_info().currsize == before

@@ -100,6 +100,8 @@ class Coalescer:
         turn.append(call)
         if len(turn) == 1:
             call.loop.call_soon(self._hand_over, call.loop)
+        if len(self._turns) > 1:
+            self._forsake()
         return cast("R", await call.future)
 
     @property
@@ -107,13 +109,20 @@ class Coalescer:
         """How many calls wait for the thread."""
         return len(self._waiting) + sum(map(len, tuple(self._turns.values())))
 
+    def _forsake(self) -> None:
+        """Hand over what was asked for in the last turn of loops that are closed by now: nobody else will."""
+        for loop in tuple(self._turns):
+            if loop.is_closed():
+                self._hand_over(loop)
+
     def _hand_over(self, loop: AbstractEventLoop) -> None:
         """Hand over what was asked for in one turn of a loop.
 
         Handed over one by one, calls would wake the thread up to wait for Python's lock while the loop still works.
         """
         self._waiting.extend(self._turns.pop(loop, ()))
-        self._told.put(None)
+        if self._told.empty():
+            self._told.put(None)
 
     async def aclose(self) -> None:
         """Perform what waits, then end the thread; ask no more."""

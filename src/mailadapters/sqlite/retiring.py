@@ -62,7 +62,7 @@ class Walked(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """Which tombstones to forget, and how many at most."""
+    """Before when something must have ended to be forgotten, and how many at most."""
 
     before: int
     limit: int
