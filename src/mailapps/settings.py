@@ -129,7 +129,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     sender_limit: EmailLimitSettings = EmailLimitSettings()
     recipient_limit: EmailLimitSettings = EmailLimitSettings()
     strategy: str = "preferred_band"
-    in_flight: Count = 384
+    in_flight: Count = 320
     processes: Count = 1
     bulk_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     lease: timedelta = timedelta(seconds=60)

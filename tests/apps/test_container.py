@@ -239,7 +239,7 @@ def test_the_container_makes_no_network_call() -> None:
     """Everything is made without a loop, a wait or a connection; the first use opens it."""
     made = Container(settings=Settings(providers=TABLES), role=Role.UP)
 
-    assert made.assembled().engine.pace.slots == 384
+    assert made.assembled().engine.pace.slots == 320
 
 
 async def test_a_scheduler_goes_by_the_settings(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.bench.seen import Provider
 
 RUNS = 3
 MAILS = 4_096
-IN_FLIGHT = 384
+IN_FLIGHT = 320
 Settings = dict[str, object]
 
 

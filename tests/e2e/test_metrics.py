@@ -104,7 +104,7 @@ async def test_each_process_shows_its_own_share_and_together_they_reconcile(plac
     shares = [await scrape(api), await scrape(worker)]
     assert [total(one, "mailcore_accepted_total") for one in shares] == [1, 0]
     assert [total(one, "mailcore_settled_total", status="sent") for one in shares] == [0, 1]
-    assert [total(one, "mailcore_slots") for one in shares] == [0, 384]
+    assert [total(one, "mailcore_slots") for one in shares] == [0, 320]
     assert (await worker.http.get("/health/ready")).json()["status"] == "ready"
 
 
