@@ -31,7 +31,7 @@ TOGETHER: Final = 256
 HEAVY: Final = 8 * 2**20
 """A batch that has come to so many bytes waits for no more: the others need not wait for its way to the disk."""
 
-REST: Final = 0.001
+REST: Final = 0.0005
 """Seconds of rest after a batch of several calls. Under load more go together, for fewer waits for Python's lock."""
 
 Part = Callable[[apsw.Connection, Sequence[A]], Sequence[R | Exception]]
