@@ -125,3 +125,18 @@ async def test_where_all_have_room_nothing_is_raised() -> None:
     must_fit(caps, await rates.admit_together([cap.bucket for cap in caps]), written)
 
     assert not (await rates.admit("key_1:day", caps[0].bucket.limit)).allowed
+
+
+async def test_a_domain_that_sends_too_much_is_told_at_its_author() -> None:
+    """Whoever writes learns that it is the domain, and not the key or a mailbox, that must wait."""
+    written = message(to="ann@example.com")
+    cap, rates = sender_cap(checked(written, now=NOW), HOURLY), LocalRates(float)
+    for _ in range(HOURLY.requests):
+        await rates.admit(cap.bucket.name, HOURLY)
+
+    with pytest.raises(CapReachedError) as caught:
+        must_fit([cap], await rates.admit_together([cap.bucket]), written)
+
+    told = caught.value
+    assert (str(told), told.pointer) == ("the domain at /from sends 2 e-mails in 3600 s at most; wait 1800 s", "/from")
+    assert "example" not in str(told)

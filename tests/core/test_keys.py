@@ -20,19 +20,31 @@ from mailcore.keys import (
     allows_sender,
     base62,
     issued,
+    narrowed,
     outliving,
     parsed,
     permits,
+    replacing,
     revoked,
     state_of,
     used,
     verified,
+    widened,
 )
+from mailcore.rates import RateLimit
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 PEPPER = b"pepper"
 DRAFT = ApiKey(id="", digest="", tenant="shop", scopes=(Scope.SEND,), created_at=NOW)
+SENDERS = st.lists(st.sampled_from(["shop.example", "a@shop.example", "b@shop.example", "other.example"]), max_size=3)
+LIMITS = st.none() | st.builds(RateLimit, requests=st.integers(1, 4), per=st.sampled_from([HOUR, 2 * HOUR, HOUR / 3]))
+BOUNDED = st.builds(
+    lambda senders, daily, limit: replace(DRAFT, senders=tuple(senders), daily=daily, limit=limit),
+    SENDERS,
+    st.none() | st.integers(1, 3),
+    LIMITS,
+)
 SECRETS = st.binary(min_size=32, max_size=32)
 
 
@@ -147,3 +159,58 @@ def test_admin_includes_all_and_the_others_only_themselves(scope: Scope) -> None
 def test_a_sender_is_an_address_or_a_whole_domain(senders: tuple[str, ...], address: str, *, allowed: bool) -> None:
     """Nothing under or beside a domain, and no other local part."""
     assert allows_sender(senders, address) is allowed
+
+
+def allowed(key: ApiKey, hours: int) -> float:
+    """Return how many requests a key may make in so many hours at most."""
+    return float("inf") if key.limit is None else key.limit.requests * (1 + hours * HOUR / key.limit.per)
+
+
+@given(draft=BOUNDED, maker=BOUNDED)
+def test_what_widens_nothing_may_do_no_more_than_its_maker(draft: ApiKey, maker: ApiKey) -> None:
+    """A key that is made without an objection writes as nobody else, no more a day, and asks no more often."""
+    made_so = narrowed(draft, maker)
+    if not list(widened(made_so, maker)):
+        for address in ("a@shop.example", "b@shop.example", "c@shop.example", "x@other.example", "x@third.example"):
+            assert allows_sender(maker.senders, address) or not allows_sender(made_so.senders, address)
+        assert maker.daily is None or (made_so.daily is not None and made_so.daily <= maker.daily)
+        assert all(allowed(made_so, hours) <= allowed(maker, hours) for hours in (0, 1, 100))
+
+
+@given(draft=BOUNDED, maker=BOUNDED)
+def test_what_a_draft_leaves_open_is_its_makers_bound(draft: ApiKey, maker: ApiKey) -> None:
+    """A bound of its own stays; one that it does not name is handed down, and is never an objection."""
+    made_so = narrowed(draft, maker)
+    named = {"senders": draft.senders, "daily": draft.daily, "rate_limit": draft.limit}
+
+    assert made_so.senders == (draft.senders or maker.senders)
+    assert (made_so.daily, made_so.limit) == (draft.daily or maker.daily, draft.limit or maker.limit)
+    assert {name for name in widened(made_so, maker) if not named[name]} == set()
+    assert list(widened(maker, maker)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"senders": ("c@shop.example",)}, []),
+        ({"senders": ("other.example",)}, ["senders"]),
+        ({"senders": ()}, []),
+        ({"daily": 2}, []),
+        ({"daily": 3}, ["daily"]),
+        ({"limit": RateLimit(requests=4, per=2 * HOUR)}, []),
+        ({"limit": RateLimit(requests=4, per=HOUR)}, ["rate_limit"]),
+        ({"limit": RateLimit(requests=5, per=99 * HOUR)}, ["rate_limit"]),
+    ],
+)
+def test_a_bound_that_is_wider_than_the_makers_is_named(changes: dict[str, object], expected: list[str]) -> None:
+    """Neither at once nor in the long run; what is as wide is in order."""
+    maker = replace(DRAFT, senders=("shop.example",), daily=2, limit=RateLimit(requests=4, per=2 * HOUR))
+
+    assert list(widened(narrowed(replace(DRAFT, **changes), maker), maker)) == expected
+
+
+def test_the_key_that_replaces_one_has_its_bounds_and_not_its_end() -> None:
+    """Rotation changes the secret; the end that stands beside the new key is the old one's alone."""
+    old = replace(DRAFT, daily=2, expires_at=NOW + 9 * HOUR, replaced_until=NOW + HOUR)
+
+    assert replacing(old, NOW + HOUR) == replace(old, created_at=NOW + HOUR, replaced_until=None)
