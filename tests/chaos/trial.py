@@ -251,15 +251,18 @@ async def _records(api: httpx.AsyncClient) -> list[Record]:
 
 async def _answer(api: httpx.AsyncClient, path: str, query: Mapping[str, str] = MappingProxyType({})) -> Any:
     """Return what an API answers, once it does: the machine may be busy."""
+    heard = list[str]()
     for _ in range(10):
         try:
             said = await api.get(path, params=query)
-        except httpx.TransportError:
+        except httpx.TransportError as error:
+            heard.append(type(error).__name__)
             continue
         if said.status_code == httpx.codes.OK:
             return said.json()
+        heard.append(f"{said.status_code} {said.text[:300]}")
         await asyncio.sleep(1)
-    raise AssertionError(f"{path} is not answered")
+    raise AssertionError(f"{path} is not answered: {heard}")
 
 
 async def _ids(api: httpx.AsyncClient) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pymongo
@@ -62,6 +63,33 @@ def test_what_mongo_has_answered_survives_a_crash(own_mongo: Server) -> None:
         found = client.db.things.update_one({"_id": "a", "version": 1}, {"$set": {"version": 2}})
 
     assert found.matched_count == 1
+
+
+def test_what_a_crash_of_mongo_leaves_is_whole(own_mongo: Server) -> None:
+    """Killed while many write, it has each document altogether: whatever a scan finds, its id finds."""
+    many = threading.Semaphore(0)
+
+    def write(writer: int) -> None:
+        with mongo(own_mongo) as client, suppress(PyMongoError):
+            for n in range(100_000):
+                client.db.things.insert_many([{"_id": f"{writer}-{n}-{at}", "text": "x" * 500} for at in range(50)])
+                many.release()
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for writer in writers:
+        writer.start()
+    for _ in range(60):
+        assert many.acquire(timeout=30)
+    own_mongo.kill()
+    for writer in writers:
+        writer.join()
+    own_mongo.restart()
+
+    with mongo(own_mongo) as client:
+        ids = {one["_id"] for one in client.db.things.find()}
+        found = {one["_id"] for one in client.db.things.find({"_id": {"$in": sorted(ids)}})}
+    assert len(ids) >= 1_000
+    assert found == ids
 
 
 def test_a_frozen_mongo_answers_once_it_is_thawed(own_mongo: Server) -> None:

@@ -12,6 +12,8 @@ import de.bwaldvogel.mongo.backend.memory.MemoryDatabase;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import java.util.List;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
  * A stand-in for MongoDB: `TestMongo PORT [FILE]`. Prints "ready" once it listens; with a file, what it has answered
@@ -49,8 +51,11 @@ public class TestMongo {
   }
 
   static class Kept extends H2Backend {
+    private final ReadWriteLock whole = new ReentrantReadWriteLock();
+
     Kept(String file) {
       super(file);
+      getMvStore().setAutoCommitDelay(0);
     }
 
     @Override
@@ -64,11 +69,25 @@ public class TestMongo {
       };
     }
 
-    /** By itself it writes once a second; a server asked to journal writes before it answers. */
+    /**
+     * By itself it writes once a second; a server asked to journal writes before it answers. What it writes is whole: a
+     * document that another connection is just adding is in its collection already, and not yet in the index of it.
+     */
     @Override
     public Document handleMessage(MongoMessage message) {
-      Document answer = super.handleMessage(message);
-      commit();
+      whole.readLock().lock();
+      Document answer;
+      try {
+        answer = super.handleMessage(message);
+      } finally {
+        whole.readLock().unlock();
+      }
+      whole.writeLock().lock();
+      try {
+        commit();
+      } finally {
+        whole.writeLock().unlock();
+      }
       return answer;
     }
   }
