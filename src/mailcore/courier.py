@@ -19,7 +19,7 @@ from mailcore.dispatch import Transition, carried_out, put_back, record_outcome,
 from mailcore.errors import EmailNotFoundError, StoreUnavailableError
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email, EmailId, Reason, Status
-from mailcore.message import Lane, envelope
+from mailcore.message import Lane
 from mailcore.outcome import SUPPRESSED, Outcome, Rejected, Unknown
 from mailcore.plan import Begin, Plan, Skip, Wait, just_lapsed, plan_attempt, recovered
 from mailcore.ports import Due, Ports, Provider
@@ -28,7 +28,7 @@ from mailcore.records import Decide, Records
 from mailcore.room import Room
 from mailcore.roster import Roster, admitted
 from mailcore.rules import Rules
-from mailcore.suppression import spared
+from mailcore.suppression import recipients, spared
 from mailcore.suppression_list import SuppressionList
 
 
@@ -195,8 +195,7 @@ class Courier:
         except EmailNotFoundError:
             return Rejected(code="content_gone", detail="the content of this e-mail is not stored any more")
         note = ""
-        recipients = (one.email for one in envelope(message).recipients)
-        if suppressions := await self.suppressions.among(email.tenant, recipients):
+        if suppressions := await self.suppressions.among(email.tenant, recipients(message)):
             left = spared(message, suppressions)
             message, note = left.message, f"left out, as suppressed: {left.named}"
             if not left.reaches:

@@ -104,6 +104,12 @@ def addressed(message: Message) -> tuple[Address, ...]:
     return who.to or who.recipients
 
 
+def recipients(message: Message) -> Iterator[str]:
+    """Yield whom a checked message goes to; nothing is done for it where nobody asks, as most lists are empty."""
+    for one in envelope(message).recipients:
+        yield one.email
+
+
 def must_reach(message: Message, found: Sequence[Suppression], written: Message) -> None:
     """Return if somebody whom a checked message is written to may get it.
 

@@ -68,7 +68,7 @@ def dressed(heads: Iterable[Head], name: str) -> list[Head]:
     """Return the head of an answer with what every answer says, and the name of its request."""
     heads = list(heads)
     said = {known for known, _ in heads}
-    unsaid = [head for head in _UNLESS_SAID if head[0] not in said]
+    unsaid = (head for head in _UNLESS_SAID if head[0] not in said)
     return [*heads, *_ALWAYS, *unsaid, (b"x-request-id", name.encode())]
 
 
