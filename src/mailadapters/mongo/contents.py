@@ -1,8 +1,8 @@
-"""Messages, each written once before its e-mail, under its e-mail's id.
+"""Messages: a small one lies in its e-mail's document and is written with it, a larger one apart and before it.
 
-That id may be taken: by the very e-mail that holds it, by somebody who died before he added his e-mail, or by one
-who is about to. In the latter cases the newcomer writes his message under a name of his own, marks the other one as
-contested, and has his e-mail say where its message is; so whichever e-mail wins, its own message goes with it.
+What lies apart has its e-mail's id, which may be taken: by the very e-mail that holds it, by somebody who died before
+he added his e-mail, or by one who is about to. In the latter cases the newcomer writes his message under a name of
+his own, and has his e-mail say where its message is; so whichever e-mail wins, its own message goes with it.
 
 A message beyond one document's size is several documents. (GridFS would do that too, but its unique index on the
 number of a part cannot be had on a collection that is sharded by a hashed `_id`.)
@@ -10,7 +10,7 @@ number of a part cannot be had on a collection that is sharded by a hashed `_id`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pymongo.errors import BulkWriteError
@@ -18,7 +18,7 @@ from pymongo.errors import BulkWriteError
 from mailadapters.documents import UnreadableError, message_from_bytes
 from mailadapters.mongo.faults import DUPLICATE_KEY
 from mailadapters.mongo.schema import Collection, Collections
-from mailadapters.mongo.shape import Document
+from mailadapters.mongo.shape import MESSAGE, Document
 from mailcore.errors import EmailNotFoundError
 from mailcore.lifecycle import EmailId
 from mailcore.message import Message
@@ -75,6 +75,8 @@ async def inserted(collection: Collection, new: Sequence[Document]) -> set[str]:
 
 async def put(contents: Collection, octets: Mapping[str, bytes]) -> set[str]:
     """Write messages by their names; return the names that were taken, if only in a part."""
+    if not octets:
+        return set()
     parts = {content_id: documents(content_id, some) for content_id, some in octets.items()}
     taken = await inserted(contents, [document for some in parts.values() for document in some])
     return {content_id for content_id, some in parts.items() if not taken.isdisjoint(one["_id"] for one in some)}
@@ -93,27 +95,20 @@ async def remove(contents: Collection, octets: Mapping[str, bytes]) -> None:
 
 async def content_all(collections: Collections, email_ids: Sequence[EmailId]) -> Sequence[Message | Exception]:
     """Return messages by their e-mails' ids."""
-    heads = await _heads(collections.contents, email_ids)
-    doubtful = [one for one in set(email_ids) if one not in heads or heads[one].get("contested")]
-    if doubtful:
-        heads |= await _named(collections, doubtful)
-    whole = {email_id: await _whole(collections.contents, head) for email_id, head in heads.items()}
-    return [_read(whole[one]) if one in whole else EmailNotFoundError(f"no content of {one}") for one in email_ids]
+    holders = await _some(collections.emails, set(email_ids), {MESSAGE: 1, "content": 1})
+    octets: dict[EmailId, bytes | None] = {one["_id"]: one[MESSAGE] for one in holders if MESSAGE in one}
+    names: dict[str, EmailId] = {one.get("content", one["_id"]): one["_id"] for one in holders if MESSAGE not in one}
+    for head in await _some(collections.contents, names):
+        octets[names[head["_id"]]] = await _whole(collections.contents, head)
+    return [_read(octets[one]) if one in octets else EmailNotFoundError(f"no content of {one}") for one in email_ids]
 
 
-async def _heads(contents: Collection, content_ids: Sequence[str]) -> dict[str, Document]:
-    """Return the first documents of messages."""
-    ids = list(set(content_ids))
-    found = contents.find({"_id": {"$in": ids}}, batch_size=len(ids) + 1)
-    return {head["_id"]: head async for head in found}
-
-
-async def _named(collections: Collections, email_ids: Sequence[EmailId]) -> dict[EmailId, Document]:
-    """Return the first documents of messages that their e-mails name."""
-    holders = collections.emails.find({"_id": {"$in": list(email_ids)}, "content": {"$exists": True}}, {"content": 1})
-    names = {holder["content"]: holder["_id"] async for holder in holders}
-    heads = await _heads(collections.contents, list(names)) if names else {}
-    return {names[content_id]: head for content_id, head in heads.items()}
+async def _some(collection: Collection, ids: Iterable[str], fields: Document | None = None) -> Sequence[Document]:
+    """Return those of some documents that there are."""
+    wanted = list(ids)
+    if not wanted:
+        return []
+    return await collection.find({"_id": {"$in": wanted}}, fields, batch_size=len(wanted) + 1).to_list()
 
 
 async def _whole(contents: Collection, head: Document) -> bytes | None:

@@ -19,6 +19,7 @@ from mailadapters.mongo.shape import (
     KEPT_ADDRESSES,
     KEPT_CONTENT,
     LISTED,
+    MESSAGE,
     TOMB,
     entombing,
     listed,
@@ -88,11 +89,12 @@ async def erase(collections: Collections, email_ids: Sequence[EmailId], token: s
     settled = {"_id": {"$in": list(email_ids)}, "status": {"$in": _SETTLED}}
     await collections.emails.update_many(settled, {"$set": {"erased_by": token}})
     marked = {"_id": {"$in": list(email_ids)}, "erased_by": token}
-    holders = collections.emails.find(marked, {"content": 1}, batch_size=len(email_ids) + 1)
-    names = [name async for holder in holders for name in {holder["_id"], holder.get("content", holder["_id"])}]
-    gone = [part for name in names for part in every_part(name)]
-    await collections.contents.delete_many({"_id": {"$in": gone}})
-    left = {KEPT_CONTENT: "", "content": "", "erased_by": ""}
+    apart = collections.emails.find({**marked, MESSAGE: {"$exists": False}}, {"content": 1})
+    names = [name async for holder in apart for name in {holder["_id"], holder.get("content", holder["_id"])}]
+    if names:
+        gone = [part for name in names for part in every_part(name)]
+        await collections.contents.delete_many({"_id": {"$in": gone}})
+    left = {KEPT_CONTENT: "", MESSAGE: "", "content": "", "erased_by": ""}
     await collections.emails.update_many(marked, {"$unset": left})
 
 

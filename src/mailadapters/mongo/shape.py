@@ -22,7 +22,8 @@ tomb: The same text, instead of all of these, on what is left of an e-mail so th
 taken_by: Whose sweep took it last; gone with the next save.
 added_by, changed_by: Tokens of the calls that added it and that changed it last; no two calls have the same. After a
     lost answer, or when a bulk write found too few, they tell whose write is stored.
-content: Where its message is, if not under its own id; written once, like `added_by`.
+message: Its message, if that is small: so both are written in one step, and no later save writes it again.
+content: Where its message is, if that lies apart and not under its own id; written once, like `added_by`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ WAKE: Final[Mapping[Lane, str]] = MappingProxyType(
 )
 RARE: Final[Mapping[Status, str]] = MappingProxyType({Status.FAILED: "failed", Status.HELD: "held"})
 DOUBTFUL: Final = "doubtful"
+MESSAGE: Final = "message"
 LISTED: Final = "listed"
 KEPT_CONTENT: Final = "kept_content"
 KEPT_ADDRESSES: Final = "kept_addresses"
