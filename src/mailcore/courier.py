@@ -91,11 +91,12 @@ class Courier:
         except EmailNotFoundError:
             self.ports.watch(Event(what=Happening.STRANGE_WAKE_UP, email_id=email_id[:64]))
             return Carried.NOTHING
-        async with self.room.taken(email.needs.bytes):
-            try:
-                return await self._carry(email, solo=solo)
-            finally:
-                self.roster.leave(email_id)
+        await self.room.take(email.needs.bytes)
+        try:
+            return await self._carry(email, solo=solo)
+        finally:
+            self.roster.leave(email_id)
+            self.room.give_back(email.needs.bytes)
 
     async def _carry(self, email: Email, *, solo: bool) -> Carried:
         """Do for an e-mail as it was read whatever is to be done now."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -38,17 +36,12 @@ class Room:
     _taken: int = 0
     _waiting: deque[_Waiting] = field(default_factory=deque[_Waiting])
 
-    @asynccontextmanager
-    async def taken(self, size: int) -> AsyncGenerator[None]:
-        """Hold so much of it for as long as the context lasts; wait for its turn and until there is as much."""
+    async def take(self, size: int) -> None:
+        """Take so much of it, to be given back; wait for its turn and until there is as much."""
         if self._fits(size) and self._is_patient():
             self._taken += size
         else:
             await self._turn(size)
-        try:
-            yield
-        finally:
-            self._give_back(size)
 
     async def _turn(self, size: int) -> None:
         """Wait until somebody who leaves has taken the room for this one; a cancelled wait holds nothing."""
@@ -58,11 +51,11 @@ class Room:
         try:
             await mine.turn
         except asyncio.CancelledError:
-            self._give_back(0 if mine.turn.cancelled() else size)
+            self.give_back(0 if mine.turn.cancelled() else size)
             raise
 
-    def _give_back(self, size: int) -> None:
-        """Take so much out, and let in whoever waited for it, in the order in which they came."""
+    def give_back(self, size: int) -> None:
+        """Give so much back, and let in whoever waited for it, in the order in which they came."""
         self._taken -= size
         while self._waiting and (self._waiting[0].turn.cancelled() or self._fits(self._waiting[0].size)):
             first = self._waiting.popleft()

@@ -1,14 +1,28 @@
 """How much content a process holds at once."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
+import pytest
 from msgspec.structs import replace
 from tests.core.test_courier import world
 from tests.dst.given import email
 from tests.dst.virtual import virtually
 
+from mailcore.errors import StoreUnavailableError
 from mailcore.room import PATIENCE_S, Room
 from mailcore.testing import ScriptedProvider
+
+
+@asynccontextmanager
+async def taken(room: Room, size: int) -> AsyncGenerator[None]:
+    """Hold so much of a room for as long as the context lasts."""
+    await room.take(size)
+    try:
+        yield
+    finally:
+        room.give_back(size)
 
 
 @virtually
@@ -18,7 +32,7 @@ async def test_what_does_not_fit_waits_for_what_has_left() -> None:
 
     async def carry(size: int) -> None:
         nonlocal held, most
-        async with room.taken(size):
+        async with taken(room, size):
             held += size
             most = max(most, held)
             await asyncio.sleep(1)
@@ -35,7 +49,7 @@ async def test_small_mail_flows_on_beside_large() -> None:
     room, order = Room(bytes=100), list[str]()
 
     async def carry(name: str, size: int) -> None:
-        async with room.taken(size):
+        async with taken(room, size):
             order.append(name)
             await asyncio.sleep(1)
 
@@ -51,12 +65,12 @@ async def test_large_mail_gets_its_turn_however_much_small_mail_comes() -> None:
 
     async def carry_small_mail(beat: int) -> None:
         while loop.time() < 20:
-            async with room.taken(10):
+            async with taken(room, 10):
                 await asyncio.sleep(0.1 + beat / 100)
 
     small = [asyncio.ensure_future(carry_small_mail(beat)) for beat in range(12)]
     await asyncio.sleep(1)
-    async with room.taken(90):
+    async with taken(room, 90):
         assert loop.time() < 3
     await asyncio.gather(*small)
 
@@ -67,7 +81,7 @@ async def test_first_come_first_served() -> None:
     room, order = Room(bytes=100), list[int]()
 
     async def carry(size: int) -> None:
-        async with room.taken(size):
+        async with taken(room, size):
             order.append(size)
             await asyncio.sleep(3)
 
@@ -83,8 +97,8 @@ async def test_what_is_larger_than_the_room_goes_in_alone() -> None:
     """Nothing waits for ever."""
     room = Room(bytes=10)
 
-    async with room.taken(1000):
-        other = asyncio.ensure_future(room.taken(1).__aenter__())
+    async with taken(room, 1000):
+        other = asyncio.ensure_future(room.take(1))
         await asyncio.sleep(1)
         assert not other.done()
 
@@ -102,7 +116,7 @@ async def test_whoever_gives_up_waiting_leaves_the_room_as_it_was() -> None:
     await _given_up(waiting)
     await _given_up(inside)
 
-    newcomer = asyncio.ensure_future(room.taken(10).__aenter__())
+    newcomer = asyncio.ensure_future(room.take(10))
     await asyncio.sleep(1)
     assert newcomer.done()
 
@@ -111,10 +125,10 @@ async def test_whoever_gives_up_waiting_leaves_the_room_as_it_was() -> None:
 async def test_whoever_gives_up_waiting_stands_in_nobodys_way() -> None:
     """Those behind go in as soon as it has gone, from wherever among those that wait it went."""
     room = Room(bytes=10)
-    async with room.taken(5):
+    async with taken(room, 5):
         first, middle, last = (asyncio.ensure_future(_stay(room, size)) for size in (10, 10, 3))
         await asyncio.sleep(PATIENCE_S)
-        fitting = asyncio.ensure_future(room.taken(2).__aenter__())
+        fitting = asyncio.ensure_future(room.take(2))
         await _given_up(middle)
         await asyncio.sleep(1)
         assert not fitting.done()
@@ -128,9 +142,9 @@ async def test_whoever_gives_up_waiting_stands_in_nobodys_way() -> None:
 async def test_whoever_gives_up_on_the_threshold_gives_back() -> None:
     """A wait that is cancelled in the moment in which its turn comes holds nothing."""
     room = Room(bytes=10)
-    async with room.taken(10):
+    async with taken(room, 10):
         waiting = asyncio.ensure_future(_stay(room, 10))
-        behind = asyncio.ensure_future(room.taken(10).__aenter__())
+        behind = asyncio.ensure_future(room.take(10))
         await asyncio.sleep(1)
     await _given_up(waiting)
 
@@ -145,7 +159,7 @@ async def test_a_courier_claims_nothing_that_there_is_no_room_for() -> None:
     made = world(ScriptedProvider("p1"), one=replace(one, needs=replace(one.needs, bytes=100)))
     made.courier.room = Room(bytes=150)
 
-    async with made.courier.room.taken(100):
+    async with taken(made.courier.room, 100):
         waiting = asyncio.ensure_future(made.courier.attempt("em_1"))
         await asyncio.sleep(1)
         assert made.stored().attempts == ()
@@ -154,9 +168,26 @@ async def test_a_courier_claims_nothing_that_there_is_no_room_for() -> None:
     assert made.stored().status == "sent"
 
 
+@virtually
+async def test_what_an_attempt_held_it_gives_back_however_it_ends() -> None:
+    """A courier whose store fails in the middle leaves the room as it was."""
+    one = email()
+    made = world(ScriptedProvider("p1"), one=replace(one, needs=replace(one.needs, bytes=100)))
+    made.courier.room = Room(bytes=100)
+
+    def fail(point: str) -> None:
+        made.store.down = made.store.down or point == "before_claim"
+
+    made.at_point = fail
+    with pytest.raises(StoreUnavailableError):
+        await made.courier.attempt("em_1")
+
+    await asyncio.wait_for(made.courier.room.take(100), 1)
+
+
 async def _stay(room: Room, size: int) -> None:
     """Hold room for a long time."""
-    async with room.taken(size):
+    async with taken(room, size):
         await asyncio.sleep(1000)
 
 
