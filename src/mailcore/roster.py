@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -24,9 +25,20 @@ from mailcore.provider import ProviderView
 from mailcore.rules import Rules
 from mailcore.standing import Obstacle, Standing
 from mailcore.switchboard import Switchboard
-from mailcore.switches import overridden
+from mailcore.switches import Switches, overridden
 
 HealthChange = Callable[[Health], Health]
+
+_STRANGER: Final = Health()
+
+
+class _Stood(NamedTuple):
+    """How a provider stood, and by what that was found out."""
+
+    health: Health
+    switches: Switches
+    now: datetime
+    standing: Standing
 
 
 @dataclass(kw_only=True)
@@ -49,6 +61,7 @@ class Roster:
     _seats: dict[EmailId, tuple[str, bool]] = field(default_factory=dict[EmailId, tuple[str, bool]])
     _known: Mapping[str, Health] = field(default_factory=dict[str, Health])
     _astray: dict[str, Health] = field(default_factory=dict[str, Health])
+    _stood: dict[str, _Stood] = field(default_factory=dict[str, _Stood])
     latest: tuple[ProviderView, ...] = ()
     board: Switchboard = field(init=False)
 
@@ -60,11 +73,14 @@ class Roster:
         """Return every configured provider as a decision sees it now."""
         await self.board.current()
         try:
-            await self._rejoin()
-            self._known = {**await self.ports.health.load(), **self._astray}
+            if self._astray:
+                await self._rejoin()
+            known = await self.ports.health.load()
+            self._known = {**known, **self._astray} if self._astray else known
         except HealthUnavailableError as error:
             self._failed("", error)
-        self.latest = tuple(self._view(configured) for configured in self.ports.providers)
+        now = self.ports.clock.now()
+        self.latest = tuple([self._view(configured, now) for configured in self.ports.providers])
         return self.latest
 
     async def _rejoin(self) -> None:
@@ -106,20 +122,29 @@ class Roster:
             for one in views
         )
 
-    def _view(self, configured: Configured) -> ProviderView:
-        """Return one provider as a decision sees it."""
+    def _view(self, configured: Configured, now: datetime) -> ProviderView:
+        """Return one provider as a decision sees it now."""
         name = configured.provider.name
-        health = overridden(self._known.get(name) or Health(), self.board.known, name)
         return ProviderView(
             name=name,
             capabilities=configured.provider.capabilities,
-            standing=standing(health, self.rules.health, self.ports.clock.now()),
+            standing=self._standing(name, now),
             weight=configured.weight,
             max_per_second=configured.max_per_second,
             in_flight=self.seated[name],
             bulk=self._bulk[name],
             slots=self.slots if len(self.ports.providers) == 1 else max(1, self.slots // 2),
         )
+
+    def _standing(self, provider: str, now: datetime) -> Standing:
+        """Return how a provider stands now: found out once for all that ask before anything has changed."""
+        health, switches = self._known.get(provider, _STRANGER), self.board.known
+        stood = self._stood.get(provider)
+        if stood and stood.health is health and stood.switches is switches and stood.now == now:
+            return stood.standing
+        found = standing(overridden(health, switches, provider), self.rules.health, now)
+        self._stood[provider] = _Stood(health, switches, now, found)
+        return found
 
     async def admit(self, email: Email, begin: Begin) -> Admission:
         """Take a slot at a provider and ask its health for an attempt, if there is something to count.
@@ -193,7 +218,7 @@ class Roster:
 
     def _go_alone(self, provider: str, change: HealthChange) -> None:
         """Make a change to what this process knows: the same rules hold here, until all can be told."""
-        self._astray[provider] = change(self._known.get(provider) or Health())
+        self._astray[provider] = change(self._known.get(provider, _STRANGER))
         self._known = {**self._known, provider: self._astray[provider]}
 
     def _failed(self, note: str, error: HealthUnavailableError) -> None:

@@ -67,13 +67,13 @@ class Switchboard:
         """
         if self._keeper and self._stale:
             await self._read(self._keeper)
-        if self._keeper:
+        if self._keeper and not self._read_once.is_set():
             await self._read_once.wait()
         return self.known
 
     def paused(self, lane: Lane) -> bool:
         """Whether nothing new may begin in a lane, by what was read last: nothing is waited for here."""
-        return paused(self.known, lane, self.ports.clock.now())
+        return bool(self.known) and paused(self.known, lane, self.ports.clock.now())
 
     async def turn(self, name: str, switch: Switch) -> None:
         """Keep the operator's word on something; this process obeys at once.

@@ -66,7 +66,7 @@ def paused(switches: Switches, lane: Lane, now: datetime) -> bool:
 
 def overridden(health: Health, switches: Switches, provider: str) -> Health:
     """Return a provider's health with the operator's word on it, if there is one: it stands above the shared one."""
-    switch = switches.get(provider_switch(provider))
+    switch = switches.get(provider_switch(provider)) if switches else None
     if switch is None:
         return health
     override = Override(mode=switch.mode, until=switch.until, reason=switch.reason, by=switch.by)

@@ -1,5 +1,6 @@
 """The providers as one process sees them."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,8 @@ from mailcore.plan import Begin, plan_attempt
 from mailcore.ports import Configured, Due
 from mailcore.provider import ProviderView
 from mailcore.roster import HealthChange, admitted, token_of
-from mailcore.standing import Obstacle
+from mailcore.standing import Mode, Obstacle
+from mailcore.switches import Switch
 from mailcore.testing import MemoryHealth, ScriptedProvider
 
 
@@ -57,6 +59,31 @@ async def test_what_was_known_last_is_kept_while_health_is_down() -> None:
     (seen,) = await made.courier.roster.views()
 
     assert seen.standing.obstacle == "throttled"
+
+
+@virtually
+async def test_a_standing_is_told_anew_when_time_has_passed() -> None:
+    """A provider that was left alone for a while takes attempts after it, though nothing was told of it since."""
+    made = paced()
+    made.health.known["p1"] = Health(not_before=NOW + SECOND)
+    (before,) = await made.courier.roster.views()
+    await asyncio.sleep(1)
+
+    (after,) = await made.courier.roster.views()
+
+    assert (before.standing.obstacle, after.standing.obstacle) == ("throttled", None)
+
+
+@virtually
+async def test_a_standing_is_told_anew_when_its_provider_is_switched() -> None:
+    """The operator's word counts from the moment in which it is known."""
+    made = paced()
+    (before,) = await made.courier.roster.views()
+    await made.courier.roster.board.turn("provider:p1", Switch(mode=Mode.STOPPED, since=NOW))
+
+    (after,) = await made.courier.roster.views()
+
+    assert (before.standing.obstacle, after.standing.obstacle) == (None, "stopped")
 
 
 async def half_open(made: World) -> None:
