@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -77,6 +78,8 @@ class Skip(Struct, frozen=True):
     why: str
 
 
+_RESTING: Final = WAITING - {Status.QUEUED}
+
 Plan = Begin | Wait | Hold | GiveUp | Conclude | Withdraw | Skip
 
 
@@ -120,7 +123,7 @@ def _not_now(email: Email, now: datetime) -> Skip | None:
         return Skip(f"settled as {email.status}")
     if email.open_attempt:
         return Skip("another worker has it under lease")
-    waits = email.status in WAITING - {Status.QUEUED}
+    waits = email.status in _RESTING
     if waits and email.wake_at and email.wake_at > now and email.give_up_at > now:
         return Skip("not due yet")
     return None
@@ -164,11 +167,19 @@ def _next_step(email: Email, providers: Sequence[ProviderView], rules: Rules, no
     route = find_route(email, [view for view in providers if view.name == pin] if pin else providers, now)
     if route.capable and not route.carriers:
         return GiveUp(Reason.REJECTED, "no provider that could carry it knows its sender")
-    reserved = tuple(view for view in (*route.ready, *route.paced) if view.name == email.reserved)
-    near = tuple(view for view in route.paced if _can_reserve(view, rules, now))
-    if choice := reserved or route.ready or near:
+    if choice := _reserved(email, route) or route.ready or _reservable(route, rules, now):
         return _begin(email, choice, route, rules, now=now, u=u)
     return _wait(email, route, rules, now, u)
+
+
+def _reserved(email: Email, route: Route) -> Sequence[ProviderView]:
+    """Return the provider at which pace and budget were reserved for the e-mail, if it takes it now."""
+    return [view for view in (*route.ready, *route.paced) if view.name == email.reserved] if email.reserved else ()
+
+
+def _reservable(route: Route, rules: Rules, now: datetime) -> Sequence[ProviderView]:
+    """Return the paced providers whose next start is near enough to be reserved."""
+    return [view for view in route.paced if _can_reserve(view, rules, now)]
 
 
 def _can_reserve(view: ProviderView, rules: Rules, now: datetime) -> bool:
@@ -198,16 +209,17 @@ def _begin(
     chosen = rules.strategy(choice, now, u)
     view = next(one for one in choice if one.name == chosen.provider)
     tried = any(one.provider == view.name and _counts_as_try(one) for one in email.attempts)
-    passed_over = tuple(one for one in route.passed_over if one.provider != view.name)
+    passed_over = tuple([one for one in route.passed_over if one.provider != view.name])
+    crashed = _crashed(email)
     return Begin(
         provider=view.name,
         why=Why(strategy=rules.strategy_name, because=chosen.why, passed_over=passed_over),
         generation=view.standing.generation,
         probe=view.standing.probe,
         deduped=_pinned_to(email, choice, now) is not None,
-        repeat=tried and not _crashed(email),
+        repeat=tried and not crashed,
         reserved=email.reserved == view.name,
-        solo=_crashed(email),
+        solo=crashed,
     )
 
 

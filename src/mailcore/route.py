@@ -49,12 +49,12 @@ TRIED = "tried in this round"
 
 def find_route(email: Email, providers: Sequence[ProviderView], now: datetime) -> Route:
     """Return what each provider could do for an e-mail now."""
+    if all(_is_clear(email, view, now) for view in providers):
+        return _clear(tuple(providers))
     lacking = {view.name: lack for view in providers if (lack := lacks(view.capabilities, email.needs))}
     capable = tuple(view for view in providers if view.name not in lacking)
     carriers = tuple(view for view in capable if view.name not in email.refused_by)
     obstacles = {view.name: found for view in carriers if (found := _obstacle(email, view, now))}
-    if not obstacles and len(carriers) == len(providers):
-        return _clear(carriers)
     reasons = {
         **dict.fromkeys(email.refused_by, f"does not know the sender {email.needs.sender_domain}"),
         **lacking,
@@ -69,6 +69,12 @@ def find_route(email: Email, providers: Sequence[ProviderView], now: datetime) -
         passed_over=tuple(PassedOver(view.name, reasons[view.name]) for view in providers if view.name in reasons),
         available_at=min((found.until for found in obstacles.values() if found.until), default=None),
     )
+
+
+def _is_clear(email: Email, view: ProviderView, now: datetime) -> bool:
+    """Return whether nothing keeps a provider from taking an e-mail now."""
+    refused = view.name in email.refused_by
+    return not refused and lacks(view.capabilities, email.needs) is None and _obstacle(email, view, now) is None
 
 
 def _clear(views: tuple[ProviderView, ...]) -> Route:
@@ -88,15 +94,15 @@ def _obstacle(email: Email, view: ProviderView, now: datetime) -> Obstructed | N
 
     Being tried comes first and slots come last: the former is about this e-mail, and the latter passes soonest.
     """
-    tries = [attempt for attempt in email.attempts if attempt.provider == view.name]
-    rest = max((attempt.repeat_at for attempt in tries if attempt.repeat_at), default=now)
-    standing = view.standing
-    if any(spent(attempt, email) for attempt in tries):
-        return Obstructed(TRIED, max(rest, standing.available_at or now))
-    if rest > now:
-        return Obstructed("asked not to be tried again yet", max(rest, standing.available_at or now))
-    if standing.obstacle:
-        return Obstructed(standing.obstacle, standing.available_at)
+    if tries := [attempt for attempt in email.attempts if attempt.provider == view.name]:
+        rest = max((attempt.repeat_at for attempt in tries if attempt.repeat_at), default=now)
+        until = max(rest, view.standing.available_at or now)
+        if any(spent(attempt, email) for attempt in tries):
+            return Obstructed(TRIED, until)
+        if rest > now:
+            return Obstructed("asked not to be tried again yet", until)
+    if view.standing.obstacle:
+        return Obstructed(view.standing.obstacle, view.standing.available_at)
     return None if view.free(email.lane) else Obstructed(FULL, now)
 
 

@@ -6,6 +6,7 @@ now, and says in one sentence why it chose as it did; that sentence is kept with
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
@@ -55,13 +56,15 @@ def preferred_band(candidates: Sequence[ProviderView], _now: datetime, u: float,
     Providers in the band share mail as the operator weighted them, whatever the noise in their scores. What
     is left of the draw after the decision to explore is spread anew over [0, 1): one draw is fair for both.
     """
-    best = max(view.standing.score for view in candidates)
+    best = max([view.standing.score for view in candidates])
     good = [view for view in candidates if view.standing.score >= best - BAND]
-    bad = [view for view in candidates if view.standing.score < best - BAND]
-    exploring = min(MOST_EXPLORING, EXPLORE * len(bad))
-    if u < exploring:
-        return _exploration(bad, best, u / exploring)
-    picked = _by_weight(good, (u - exploring) / (1.0 - exploring))
+    if len(good) < len(candidates):
+        bad = [view for view in candidates if view.standing.score < best - BAND]
+        exploring = min(MOST_EXPLORING, EXPLORE * len(bad))
+        if u < exploring:
+            return _exploration(bad, best, u / exploring)
+        u = (u - exploring) / (1.0 - exploring)
+    picked = _by_weight(good, u)
     return Choice(
         provider=picked.name,
         why=f"score {picked.standing.score:.2f} within {BAND:.2f} of the best, {_weight(picked, good)}",
@@ -103,11 +106,10 @@ def _exploration(bad: Sequence[ProviderView], best: float, u: float) -> Choice:
 
 def _by_weight(candidates: Sequence[ProviderView], u: float) -> ProviderView:
     """Return the candidate in whose share of the weights, laid end to end, the draw falls."""
-    ends = list(accumulate(view.weight for view in candidates))
-    drawn = u * ends[-1]
-    return next((view for view, end in zip(candidates, ends, strict=True) if drawn < end), candidates[-1])
+    ends = list(accumulate([view.weight for view in candidates]))
+    return candidates[min(bisect_right(ends, u * ends[-1]), len(candidates) - 1)]
 
 
 def _weight(picked: ProviderView, among: Sequence[ProviderView]) -> str:
     """Return a provider's weight among others as a phrase."""
-    return f"weight {picked.weight:g} of {sum(view.weight for view in among):g}"
+    return f"weight {picked.weight:g} of {sum([view.weight for view in among]):g}"

@@ -126,14 +126,14 @@ MUTANTS = [
     Mutant(
         guard="scheduled is never early",
         file="mailcore/plan.py",
-        old="waits = email.status in WAITING - {Status.QUEUED}",
-        new="waits = email.status in WAITING - {Status.QUEUED, Status.SCHEDULED}",
+        old="waits = email.status in _RESTING",
+        new="waits = email.status in _RESTING - {Status.SCHEDULED}",
     ),
     Mutant(
         guard="retrying waits until it is due",
         file="mailcore/plan.py",
-        old="waits = email.status in WAITING - {Status.QUEUED}",
-        new="waits = email.status in WAITING - {Status.QUEUED, Status.RETRYING}",
+        old="waits = email.status in _RESTING",
+        new="waits = email.status in _RESTING - {Status.RETRYING}",
     ),
     Mutant(
         guard="given up by age",
