@@ -126,8 +126,8 @@ class Call(Struct, frozen=True, kw_only=True):
         token: Names the attempt, as its permit does.
         email_id: Names the e-mail, so that one poisonous e-mail alone opens nothing.
         generation: The breaker's generation when the attempt was admitted.
-        score: The provider's score, this attempt included.
-        rival_score: The best score of the other providers that take attempts now; None if there is none.
+        beaten_by: How much higher the best score of the other providers is that take attempts now, this attempt
+            included; None if no other does.
         u: A uniform draw from [0, 1), made by the caller: the jitter of an opening.
     """
 
@@ -136,8 +136,7 @@ class Call(Struct, frozen=True, kw_only=True):
     generation: int
     result: Result
     latency: timedelta
-    score: float
-    rival_score: float | None
+    beaten_by: float | None
     u: float
 
 
@@ -276,9 +275,11 @@ def _has_rate(breaker: Breaker, call: Call, rules: BreakerRules, now: datetime) 
 
     With nobody better, opening would only turn part of the mail away that would have gone through.
     """
-    calls = total(breaker.window, rules.window, now)
-    if call.rival_score is None or calls.calls < rules.min_calls:
+    if call.beaten_by is None:
         return False
-    is_worse = call.rival_score - call.score >= rules.better_by
+    calls = total(breaker.window, rules.window, now)
+    if calls.calls < rules.min_calls:
+        return False
+    is_worse = call.beaten_by >= rules.better_by
     is_failing = is_worse and calls.failures >= rules.failure_rate * calls.calls
     return is_failing or calls.slow >= rules.slow_rate * calls.calls

@@ -159,14 +159,14 @@ def reported(health: Health, report: Report, rules: HealthRules, now: datetime) 
     Being throttled, and what is the message's fault, touch neither score nor breaker; nor does an attempt
     that began before the breaker's latest transition.
     """
-    score = health.score
-    if result(report) is not Result.IGNORED and report.generation == health.breaker.generation:
+    score, said, rival = health.score, result(report), report.rival_score
+    if said is not Result.IGNORED and report.generation == health.breaker.generation:
         score = counted(score, worth(report, rules.breaker), rules.score, now)
-    seen = call(report, estimate(score, rules.score, now))
+    beaten_by = None if rival is None else rival - estimate(score, rules.score, now)
     accepted = report.verdict is Verdict.ACCEPTED
     return replace(
         health,
-        breaker=recorded(health.breaker, seen, rules.breaker, now),
+        breaker=recorded(health.breaker, call(report, said, beaten_by), rules.breaker, now),
         score=score,
         budget=earned(health.budget, rules.budget, now) if accepted else health.budget,
         not_before=_not_before(health, report, rules, now),

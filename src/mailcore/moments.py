@@ -24,7 +24,7 @@ def is_ahead(moment: datetime | None, now: datetime, longest: timedelta) -> bool
 
 def seconds_since(mark: datetime | None, now: datetime) -> float:
     """Return the seconds that went by since a mark; 0 without one, or before it."""
-    return max(0.0, (now - mark).total_seconds()) if mark is not None else 0.0
+    return (now - mark).total_seconds() if mark is not None and mark < now else 0.0
 
 
 def advanced(mark: datetime | None, now: datetime) -> datetime:

@@ -61,15 +61,14 @@ def worth(report: Report, rules: BreakerRules) -> float:
     return SLOW if report.latency > rules.slow_after else GOOD
 
 
-def call(report: Report, score: float) -> Call:
-    """Return an attempt as the breaker sees it, given the provider's score after it."""
+def call(report: Report, said: Result, beaten_by: float | None) -> Call:
+    """Return an attempt as the breaker sees it: what it said of the provider, and how much better a rival is."""
     return Call(
         token=report.token,
         email_id=report.email_id,
         generation=report.generation,
-        result=result(report),
+        result=said,
         latency=report.latency,
-        score=score,
-        rival_score=report.rival_score,
+        beaten_by=beaten_by,
         u=report.u,
     )

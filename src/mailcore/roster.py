@@ -185,7 +185,6 @@ class Roster:
 
     async def report(self, email: Email, attempt: Attempt, outcome: Outcome, latency: timedelta) -> None:
         """Tell everybody how an attempt ended."""
-        others = [view.standing for view in self.latest if view.name != attempt.provider]
         report = Report(
             token=token_of(email, attempt.n),
             email_id=email.id,
@@ -194,11 +193,16 @@ class Roster:
             scope=outcome.scope if isinstance(outcome, Misconfigured) else None,
             latency=latency,
             retry_after=outcome.retry_after if isinstance(outcome, Deferred | Throttled) else None,
-            rival_score=max((one.score for one in others if not one.obstacle), default=None),
+            rival_score=self._rival_score(attempt.provider),
             u=self.ports.draw(),
         )
         now = self.ports.clock.now()
         await self._change(attempt.provider, lambda health: reported(health, report, self.rules.health, now))
+
+    def _rival_score(self, provider: str) -> float | None:
+        """Return the best score of the other providers that take attempts now; None if no other does."""
+        rivals = [view.standing for view in self.latest if view.name != provider]
+        return max([one.score for one in rivals if not one.obstacle], default=None) if rivals else None
 
     async def release(self, email: Email, attempt: Attempt) -> None:
         """Give back what an attempt took that was never made."""

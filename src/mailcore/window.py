@@ -41,8 +41,8 @@ class WindowRules(Struct, frozen=True, kw_only=True):
 def counted(window: Window, *, failed: bool, slow: bool, rules: WindowRules, now: datetime) -> Window:
     """Return the window with one more call; buckets that are too old fall out."""
     slot = _slot(window, rules, now)
-    kept = tuple(b for b in window if slot - rules.buckets < b.slot < slot)
     newest = window[-1] if window and window[-1].slot == slot else Tally(slot)
+    kept = tuple([b for b in window if slot - rules.buckets < b.slot < slot])
     return (*kept, Tally(slot, newest.calls + 1, newest.failures + failed, newest.slow + slow))
 
 

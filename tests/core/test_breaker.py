@@ -55,8 +55,7 @@ def call(step: Step, generation: int) -> Call:
         generation=generation,
         result=step.result,
         latency=timedelta(seconds=step.latency_s),
-        score=step.score,
-        rival_score=step.rival_score,
+        beaten_by=None if step.rival_score is None else step.rival_score - step.score,
         u=step.u,
     )
 

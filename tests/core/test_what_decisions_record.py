@@ -177,9 +177,7 @@ def test_of_doubtful_attempts_only_a_recognised_repeat_goes_then_the_oldest() ->
 def call(email_id: str, result: Result = Result.FAILURE) -> Call:
     """Return a call that ended."""
     latency = timedelta(seconds=0.1)
-    return Call(
-        token="t", email_id=email_id, generation=0, result=result, latency=latency, score=0.5, rival_score=None, u=0.5
-    )
+    return Call(token="t", email_id=email_id, generation=0, result=result, latency=latency, beaten_by=None, u=0.5)
 
 
 def test_a_success_ends_the_streak_and_forgets_who_was_in_it() -> None:
