@@ -115,6 +115,17 @@ class Due(Struct, frozen=True, kw_only=True):
     closed: frozenset[str]
 
 
+SMALL = 8 * 1024
+"""Bytes of a message, as a store keeps it, up to which it comes along with its e-mail: most have no more."""
+
+
+class Fetched(Struct, frozen=True):
+    """An e-mail as it is stored, with its message where that is small."""
+
+    email: Email
+    message: Message | None
+
+
 class EmailStore(Protocol):
     """Where e-mails are. The store is the truth: whatever it answered is durable.
 

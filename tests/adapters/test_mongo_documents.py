@@ -1,4 +1,4 @@
-"""What stands in the database: documents of other releases, and messages that are large, contested or gone."""
+"""What stands in the database: documents of other releases, and messages that are large, in dispute or gone."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,8 +15,8 @@ from mailadapters.mongo import MongoStore, open_store
 from mailadapters.mongo.contents import PART
 from mailcore.errors import EmailNotFoundError, HealthUnavailableError
 from mailcore.lifecycle import Status
-from mailcore.message import Attachment, Lane
-from mailcore.ports import Due, Query
+from mailcore.message import Attachment, Lane, Message
+from mailcore.ports import SMALL, Due, Query
 from mailcore.retention import Kept, tombstone
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 from mailcore.testing.contracts.leasing import MINE
@@ -27,7 +27,9 @@ from mailcore.testing.contracts.switching import STOP
 Raw = AsyncDatabase[dict[str, Any]]
 DATA = Path(__file__).parent / "data"
 DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, closed=frozenset())
-OTHER = replace(MESSAGE, subject="Another")
+LONG = replace(MESSAGE, text="a" * SMALL)
+"""Lies apart from its e-mail's document."""
+OTHER = replace(LONG, subject="Another")
 
 
 @pytest.fixture
@@ -128,7 +130,7 @@ async def test_unreadable_ones_can_be_asked_for_in_vain(store: MongoStore, raw: 
     """Asking for one by its id says why not; one beside it in the same round trip is read."""
     await asyncio.gather(*(store.add(queued(email_id), MESSAGE) for email_id in ("em_a", "em_b")))
     await rewritten(raw, "em_b", "queued", "paused")
-    await raw.contents.update_one({"_id": "em_b"}, {"$set": {"doc": b"\x93"}})
+    await raw.emails.update_one({"_id": "em_b"}, {"$set": {"message": b"\x93"}})
 
     got = await asyncio.gather(
         store.get("em_a"),
@@ -204,6 +206,32 @@ async def test_a_large_message_is_several_documents(store: MongoStore, raw: Raw,
     assert await raw.contents.count_documents({}) == -(-len(message_bytes(message)) // PART)
 
 
+@pytest.mark.parametrize(("beyond", "apart"), [(0, 0), (1, 1)])
+async def test_a_small_message_lies_in_its_emails_document(
+    store: MongoStore, raw: Raw, beyond: int, apart: int
+) -> None:
+    """What is written in one step need not be looked for, and cannot be there without its e-mail."""
+    message = replace(MESSAGE, text="a" * (SMALL - 1000))
+    message = replace(message, text="a" * (SMALL - 1000 + SMALL - len(message_bytes(message)) + beyond))
+
+    await store.add(queued(), message)
+
+    assert len(message_bytes(message)) == SMALL + beyond
+    assert await raw.contents.count_documents({}) == apart
+    assert ("message" in await raw.emails.find_one()) is not bool(apart)
+    assert await store.content("em_a") == message
+
+
+async def test_a_message_apart_that_nobody_claims_does_not_go_with_a_small_one(store: MongoStore, raw: Raw) -> None:
+    """Whoever died between his long message and his e-mail leaves the id to one whose message is small (I12)."""
+    await raw.contents.insert_one({"_id": "em_a", "doc": message_bytes(OTHER)})
+
+    added = await store.add(queued(), MESSAGE)
+
+    assert added.fresh
+    assert await store.content("em_a") == MESSAGE
+
+
 async def test_a_message_without_one_of_its_parts_is_gone(store: MongoStore, raw: Raw) -> None:
     """Half a message is never sent."""
     await store.add(queued(), replace(MESSAGE, attachments=(Attachment(filename="a", content=b"\xfe" * PART),)))
@@ -217,10 +245,10 @@ async def test_a_message_whose_sender_died_does_not_go_with_another_email(store:
     """Whoever died between his message and his e-mail leaves the id free, and his message is not sent (I12)."""
     await raw.contents.insert_one({"_id": "em_a", "doc": message_bytes(OTHER)})
 
-    added = await store.add(queued(), MESSAGE)
+    added = await store.add(queued(), LONG)
 
     assert added.fresh
-    assert await store.content("em_a") == MESSAGE
+    assert await store.content("em_a") == LONG
 
 
 @pytest.mark.parametrize("of", ["em_a#1", "em_a"])
@@ -234,14 +262,14 @@ async def test_parts_of_a_message_whose_sender_died_are_not_mixed_in(store: Mong
     assert await store.content("em_a") == message
 
 
-async def test_after_a_save_a_contested_message_is_still_found(store: MongoStore, raw: Raw) -> None:
+async def test_after_a_save_a_message_with_a_name_of_its_own_is_still_found(store: MongoStore, raw: Raw) -> None:
     """Where the message is was written once, and no save takes it away."""
     await raw.contents.insert_one({"_id": "em_a", "doc": message_bytes(OTHER)})
-    await store.add(queued(), MESSAGE)
+    await store.add(queued(), LONG)
 
     await store.save(next_of(queued()))
 
-    assert await store.content("em_a") == MESSAGE
+    assert await store.content("em_a") == LONG
 
 
 async def test_of_two_messages_with_one_id_the_emails_own_is_sent(store: MongoStore, mongo_url: str) -> None:
@@ -249,7 +277,7 @@ async def test_of_two_messages_with_one_id_the_emails_own_is_sent(store: MongoSt
     there = open_store(mongo_url)
     await there.open()
     ids = [f"em_{n}" for n in range(40)]
-    ours = [store.add(queued(email_id, tenant="ours"), MESSAGE) for email_id in ids]
+    ours = [store.add(queued(email_id, tenant="ours"), LONG) for email_id in ids]
     theirs = [there.add(queued(email_id, tenant="theirs"), OTHER) for email_id in ids[::-1]]
 
     added = await asyncio.gather(*(asyncio.gather(*some) for some in (ours, theirs)))
@@ -257,16 +285,16 @@ async def test_of_two_messages_with_one_id_the_emails_own_is_sent(store: MongoSt
     assert sum(one.fresh for some in added for one in some) == len(ids)
     for email_id in ids:
         email, content = await store.get(email_id), await store.content(email_id)
-        assert content == (MESSAGE if email.tenant == "ours" else OTHER)
+        assert content == (LONG if email.tenant == "ours" else OTHER)
     await there.aclose()
 
 
 async def test_a_repeat_does_not_bring_back_a_message_that_was_removed(store: MongoStore, raw: Raw) -> None:
     """What retention or an erasure took away stays away, whoever repeats his request."""
-    await store.add(queued(), MESSAGE)
+    await store.add(queued(), LONG)
     await raw.contents.delete_one({"_id": "em_a"})
 
-    added = await store.add(queued(), MESSAGE)
+    added = await store.add(queued(), LONG)
 
     assert not added.fresh
     assert await raw.contents.count_documents({}) == 0
@@ -274,10 +302,10 @@ async def test_a_repeat_does_not_bring_back_a_message_that_was_removed(store: Mo
         await store.content("em_a")
 
 
-@pytest.mark.parametrize("contested", [True, False])
-async def test_all_parts_of_a_message_are_erased(store: MongoStore, raw: Raw, contested: bool) -> None:
+@pytest.mark.parametrize("named", [True, False])
+async def test_all_parts_of_a_message_are_erased(store: MongoStore, raw: Raw, named: bool) -> None:
     """Wherever it lies and in however many parts, nothing of what was written stays."""
-    if contested:
+    if named:
         await raw.contents.insert_one({"_id": "em_a", "doc": message_bytes(OTHER)})
     message = replace(MESSAGE, attachments=(Attachment(filename="a", content=b"\xfe" * (2 * PART)),))
     await store.add(queued(), message)
@@ -289,9 +317,10 @@ async def test_all_parts_of_a_message_are_erased(store: MongoStore, raw: Raw, co
     assert set(await raw.emails.find_one()) & {"content", "erased_by", "kept_content"} == set()
 
 
-async def test_an_erasure_that_was_cut_short_is_found_again(store: MongoStore, raw: Raw) -> None:
+@pytest.mark.parametrize("message", [MESSAGE, LONG], ids=["small", "long"])
+async def test_an_erasure_that_was_cut_short_is_found_again(store: MongoStore, raw: Raw, message: Message) -> None:
     """Whoever died between marking and erasing leaves an e-mail that still counts as having its message."""
-    await store.add(queued(), MESSAGE)
+    await store.add(queued(), message)
     await store.save(next_of(queued(), status=Status.SENT, settled_at=NOW))
     await raw.emails.update_one({}, {"$set": {"erased_by": "somebody who died"}})
 
@@ -299,12 +328,13 @@ async def test_an_erasure_that_was_cut_short_is_found_again(store: MongoStore, r
     await store.erase_content([email.id for email in aged.emails])
 
     assert await raw.contents.count_documents({}) == 0
+    assert set(await raw.emails.find_one()) & {"message", "content", "erased_by", "kept_content"} == set()
 
 
 async def test_a_burial_that_was_cut_short_is_found_again(store: MongoStore, raw: Raw) -> None:
     """Whoever died between a tombstone and its message leaves a message that the next walk finds."""
     sent = next_of(queued(), status=Status.SENT, settled_at=NOW)
-    await store.add(queued(), MESSAGE)
+    await store.add(queued(), LONG)
     await store.save(sent)
     content = await raw.contents.find_one()
     await store.entomb(tombstone(sent))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bson import errors as bson_errors
+from msgspec.structs import replace
 from pymongo import errors
 from tests.servers.proxy import Proxy, Toxic, proxy
 from tests.servers.running import Server
@@ -23,10 +24,11 @@ from mailcore.errors import (
 )
 from mailcore.lifecycle import Status
 from mailcore.message import Lane
-from mailcore.ports import Due, Query
+from mailcore.ports import SMALL, Due, Query
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 
 INSERT, UPDATE = b"\x02insert\x00", b"\x02update\x00"
+LONG = replace(MESSAGE, text="a" * SMALL)
 DUE = Due(lane=Lane.TRANSACTIONAL, limit=10, hide_for=MINUTE, closed=frozenset())
 
 
@@ -106,12 +108,12 @@ async def test_after_a_lost_answer_a_repeat_finds_the_first_ones_email(store: Mo
     """Who is told that it is not known, and asks again, makes no second e-mail (M3)."""
     network.lose(INSERT + b"\x09\x00\x00\x00contents")
     with pytest.raises(StoreUnavailableError):
-        await store.add(queued(), MESSAGE)
+        await store.add(queued(), LONG)
 
-    added = await store.add(queued(), MESSAGE)
+    added = await store.add(queued(), LONG)
 
     assert added.email == queued()
-    assert await store.content("em_a") == MESSAGE
+    assert await store.content("em_a") == LONG
     assert await store.count(Query()) == 2
 
 

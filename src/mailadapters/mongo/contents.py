@@ -82,11 +82,6 @@ async def put(contents: Collection, octets: Mapping[str, bytes]) -> set[str]:
     return {content_id for content_id, some in parts.items() if not taken.isdisjoint(one["_id"] for one in some)}
 
 
-async def contest(contents: Collection, content_ids: Sequence[str]) -> None:
-    """Mark messages as perhaps not those of the e-mails whose ids they have."""
-    await contents.update_many({"_id": {"$in": list(content_ids)}}, {"$set": {"contested": True}})
-
-
 async def remove(contents: Collection, octets: Mapping[str, bytes]) -> None:
     """Take back messages whose e-mails turned out to be there already."""
     ids = [one["_id"] for content_id, some in octets.items() for one in documents(content_id, some)]

@@ -1,7 +1,7 @@
 """The collections and their indexes.
 
 emails: one small document for each e-mail, changed by every save; shape.py says what is in it.
-contents: the messages, written once, before their e-mail.
+contents: messages that are not small, written once, before their e-mail.
 health: what all processes know of the providers.
 switches, leases: what the operator has switched by hand, and who leads the schedulers.
 keys, pepper: API keys, and what their secrets are digested with where no setting says.

@@ -128,11 +128,12 @@ def fields(email: Email, token: str) -> Document:
     return document
 
 
-def new_document(email: Email, token: str) -> Document:
-    """Return the document of a new e-mail."""
+def new_document(email: Email, token: str, message: bytes | None) -> Document:
+    """Return the document of a new e-mail, with its message unless that lies apart."""
     place = listed(millis(email.created_at), email.id)
     written = {LISTED: place, KEPT_CONTENT: place, "added_by": token}
-    return {"_id": email.id, "tenant": email.tenant, **written, **fields(email, token)}
+    document = {"_id": email.id, "tenant": email.tenant, **written, **fields(email, token)}
+    return document if message is None else {**document, MESSAGE: message}
 
 
 def update(email: Email, token: str) -> Document:

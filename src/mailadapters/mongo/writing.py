@@ -18,10 +18,10 @@ from mailadapters.mongo import contents
 from mailadapters.mongo.faults import LOST
 from mailadapters.mongo.reading import Stored, stored
 from mailadapters.mongo.schema import Collections
-from mailadapters.mongo.shape import Document, new_document, update
+from mailadapters.mongo.shape import MESSAGE, Document, new_document, update
 from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
 from mailcore.lifecycle import Email, EmailId
-from mailcore.ports import Added
+from mailcore.ports import SMALL, Added
 
 _NOT_KNOWN: Final = "the connection was lost: whether the e-mail was written is not known"
 
@@ -37,7 +37,7 @@ class New(NamedTuple):
 
 def new(email: Email, content: bytes, token: str) -> New:
     """Return what to add; an e-mail that cannot be written raises here, where its caller is."""
-    return New(email, content, token, new_document(email, token))
+    return New(email, content, token, new_document(email, token, content if len(content) <= SMALL else None))
 
 
 class Next(NamedTuple):
@@ -80,16 +80,15 @@ def _answer(new: New, first: New, there: Mapping[EmailId, Stored]) -> Added | Ex
 
 async def _added(collections: Collections, additions: Mapping[EmailId, New]) -> Mapping[EmailId, Stored]:
     """Add e-mails of different ids; return those that were there, or of which it is not known."""
-    taken = await contents.put(collections.contents, {new.email.id: new.content for new in additions.values()})
+    apart = {email_id: new for email_id, new in additions.items() if MESSAGE not in new.document}
+    taken = await contents.put(collections.contents, {one: new.content for one, new in apart.items()})
     there = await stored(collections.emails, taken)
-    apart = {email_id: additions[email_id] for email_id in taken - there.keys()}
-    if apart:
-        await contents.put(collections.contents, {new.token: new.content for new in apart.values()})
-        await contents.contest(collections.contents, list(apart))
-    late = await _inserted(collections, [_document(new, apart) for one, new in additions.items() if one not in there])
-    strays = [additions[one] for one, holder in late.items() if holder.added_by not in {"", additions[one].token}]
+    named = {email_id: apart[email_id] for email_id in taken - there.keys()}
+    await contents.put(collections.contents, {new.token: new.content for new in named.values()})
+    late = await _inserted(collections, [_document(new, named) for one, new in additions.items() if one not in there])
+    strays = [apart[one] for one in late.keys() & apart if late[one].added_by not in {"", apart[one].token}]
     if strays:
-        names = {new.token if new.email.id in apart else new.email.id: new.content for new in strays}
+        names = {new.token if new.email.id in named else new.email.id: new.content for new in strays}
         await contents.remove(collections.contents, names)
     return {**there, **late}
 
@@ -108,9 +107,9 @@ async def _inserted(collections: Collections, new: Sequence[Document]) -> dict[E
     return {email_id: found.get(email_id, unknown) for email_id in taken}
 
 
-def _document(new: New, apart: Mapping[EmailId, New]) -> Document:
-    """Return an e-mail's document, which says where its message is if that is not where messages are."""
-    return {**new.document, "content": new.token} if new.email.id in apart else new.document
+def _document(new: New, named: Mapping[EmailId, New]) -> Document:
+    """Return an e-mail's document, which says where its message is if that has a name of its own."""
+    return {**new.document, "content": new.token} if new.email.id in named else new.document
 
 
 async def save_all(collections: Collections, saves: Sequence[Next]) -> Sequence[Exception | None]:

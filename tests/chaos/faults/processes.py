@@ -27,8 +27,8 @@ from mailcore.leadership import Lease
 ROOT = Path(__file__).parents[3]
 MORTAL = (sys.executable, "-m", "tests.chaos.crashing")
 HERE = {"PYTHONPATH": f"{ROOT}/src:{ROOT}"}
-EARLIER = "HEAD~40"
-"""As if it had been a release."""
+EARLIER = "ae5b5a4763fe"
+"""As if it had been a release: the oldest state that reads all that this one writes."""
 LONGEST_GAP_S = 21
 """A leader's lease and one look, 20 s, and a second for our own looks."""
 POINTS = {
