@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from mailcore.mailer import Explanation, Mailer
     from mailcore.message import Address, Attachment, Lane, Message, OnUnknown
     from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown
-    from mailcore.ports import Added, Configured, Page, Query
+    from mailcore.ports import Configured, Query
     from mailcore.rules import Rules
+    from mailcore.stored import Added, Page
     from mailcore.suppression import Grounds, Suppression, SuppressionPage
     from mailcore.suppression_list import SuppressionList
 

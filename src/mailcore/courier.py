@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from mailcore.attempt import Attempt
+from mailcore.claim import Claim, Draft
 from mailcore.dispatch import Transition, carried_out, put_back, record_outcome, settle_late
 from mailcore.errors import EmailNotFoundError, StoreUnavailableError
 from mailcore.events import Event, Happening
@@ -28,6 +27,7 @@ from mailcore.records import Decide, Records
 from mailcore.room import Room
 from mailcore.roster import Roster, admitted
 from mailcore.rules import Rules
+from mailcore.stored import Fetched
 from mailcore.suppression import recipients, spared
 from mailcore.suppression_list import SuppressionList
 
@@ -38,25 +38,6 @@ class Carried(StrEnum):
     NOTHING = "nothing"
     DONE = "done"
     NEEDS_SOLO = "needs_solo"
-
-
-class Claim(Struct, frozen=True):
-    """An attempt that is this process's to make, and since when by its monotonic clock, in seconds."""
-
-    email: Email
-    attempt: Attempt
-    began: float
-
-
-class Draft(Struct, frozen=True):
-    """What to hand to a provider.
-
-    Attributes:
-        note: What its author should know of it, for the timeline; mostly nothing.
-    """
-
-    send: Send
-    note: str
 
 
 @dataclass(kw_only=True)
@@ -76,48 +57,51 @@ class Courier:
     room: Room = field(default_factory=Room)
     stopping: bool = field(default=False)
 
-    async def attempt(self, email_id: EmailId, *, solo: bool = False) -> Carried:
+    async def attempt(self, email_id: EmailId, *, solo: bool = False, fetched: Fetched | None = None) -> Carried:
         """Do for an e-mail whatever is to be done now: attempts until it is settled or has to wait.
 
         Args:
             email_id: Any id; an unknown one is told to the watcher.
             solo: Nothing else is retried after a crash in this process at the same time.
+            fetched: What the store has of it, if somebody has looked a moment ago.
 
         Raises:
             StoreUnavailableError: The store did not answer; the e-mail is found again by its lease or due time.
         """
         try:
-            email = await self.ports.store.get(email_id)
+            fetched = fetched or Fetched(await self.ports.store.get(email_id), None)
         except EmailNotFoundError:
             self.ports.watch(Event(what=Happening.STRANGE_WAKE_UP, email_id=email_id[:64]))
             return Carried.NOTHING
-        await self.room.take(email.needs.bytes)
+        size = fetched.email.needs.bytes
+        await self.room.take(size)
         try:
-            return await self._carry(email, solo=solo)
+            return await self._carry(fetched, solo=solo)
         finally:
             self.roster.leave(email_id)
-            self.room.give_back(email.needs.bytes)
+            self.room.give_back(size)
 
-    async def _carry(self, email: Email, *, solo: bool) -> Carried:
+    async def _carry(self, fetched: Fetched, *, solo: bool) -> Carried:
         """Do for an e-mail as it was read whatever is to be done now."""
         began = self.ports.clock.monotonic()
-        email = recovered(email, self.ports.clock.now())
+        email = recovered(fetched.email, self.ports.clock.now())
         plan = await self._plan(email, solo=solo)
         if isinstance(plan, Skip):
             return Carried.NOTHING
         if isinstance(plan, Begin) and plan.solo and not solo:
             return Carried.NEEDS_SOLO
-        claim = await self._claim(email, plan, began)
+        claim = await self._claim(Fetched(email, fetched.message), plan, began)
         while claim:
             claim = await self._try_once(claim)
         return Carried.DONE
 
-    async def _claim(self, email: Email, plan: Plan, began: float) -> Claim | None:
+    async def _claim(self, fetched: Fetched, plan: Plan, began: float) -> Claim | None:
         """Save a plan; return the claim if it was an attempt and nobody else was first.
 
         A store that saved without answering is asked again, or an attempt that was never made would count as a
         crash; but only for as long as the claim could still be used.
         """
+        email = fetched.email
         transition = carried_out(email, plan, self.rules, self.ports.clock.now())
         self.ports.crash_point("before_claim")
         patience = self.rules.lease - self.rules.call_deadline
@@ -128,7 +112,7 @@ class Courier:
         if just_lapsed(email):
             self.ports.watch(Event(what=Happening.LEASE_EXPIRED, email_id=email.id, email=saved))
         self.ports.crash_point("after_claim")
-        return Claim(saved, saved.open_attempt, began) if saved.open_attempt else None
+        return Claim(saved, saved.open_attempt, began, fetched.message) if saved.open_attempt else None
 
     async def _release(self, email: Email) -> None:
         """Give back what the attempt had taken that another worker's save has overtaken."""
@@ -192,7 +176,7 @@ class Courier:
         """Return what to hand to the provider; a message whose content is gone can be sent by nobody."""
         email, key = claim.email, claim.attempt.key
         try:
-            message = await self.ports.store.content(email.id)
+            message = claim.message or await self.ports.store.content(email.id)
         except EmailNotFoundError:
             return Rejected(code="content_gone", detail="the content of this e-mail is not stored any more")
         note = ""
@@ -239,7 +223,7 @@ class Courier:
         if saved is None:
             await self._release(transition.email)
             return None
-        return Claim(saved, saved.open_attempt, began) if saved.open_attempt else None
+        return Claim(saved, saved.open_attempt, began, claim.message) if saved.open_attempt else None
 
     async def _failed_over(self, email: Email) -> Transition:
         """Return what follows a clean failure: the next provider at once, or a wait; nothing while stopping."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,12 +18,16 @@ from mailcore.errors import MailError
 from mailcore.events import Event, Happening, unexpected
 from mailcore.lifecycle import EmailId
 from mailcore.message import Lane
+from mailcore.stored import Fetched
 
 BUFFERED = 10_000
 """How many wake-ups of a lane wait for a slot; those beyond are dropped and found in the store when due."""
 
 SOLO = 1_000
 """How many e-mails wait to be retried after a crash; those beyond are found again by their lease."""
+
+TOGETHER = 64
+"""How many e-mails are read in one go before each is carried by itself."""
 
 HIDE_FOR = timedelta(seconds=5)
 """How long an e-mail that this engine took from the store is not offered to other workers."""
@@ -131,9 +135,9 @@ class Engine:
         """Start what waits, the most urgent lane first, as far as there are slots."""
         for lane in Lane:
             waiting = self._waiting[lane]
-            for _ in range(min(self._room(lane), len(waiting))):
-                email_id = waiting.popleft()
-                self._start(email_id, lane)
+            some = [waiting.popleft() for _ in range(min(self._room(lane), len(waiting)))]
+            self._start(some, lane)
+            for email_id in some:
                 self._take_turn(email_id, lane)
 
     def _take_turn(self, email_id: EmailId, lane: Lane) -> None:
@@ -163,22 +167,30 @@ class Engine:
     def _start_due(self, email_ids: Sequence[EmailId], lane: Lane) -> int:
         """Start those that are not known already; return how many."""
         fresh = [] if self.courier.stopping else [one for one in email_ids if one not in self._known]
-        for email_id in fresh:
-            self._known.add(email_id)
-            self._start(email_id, lane)
+        self._known.update(fresh)
+        self._start(fresh, lane)
         return len(fresh)
 
-    def _start(self, email_id: EmailId, lane: Lane) -> None:
-        """Give an e-mail a slot."""
-        self._under_way[email_id] = lane
-        self._spawn(self._carry(email_id))
+    def _start(self, email_ids: Sequence[EmailId], lane: Lane) -> None:
+        """Give e-mails slots."""
+        self._under_way.update(dict.fromkeys(email_ids, lane))
+        for at in range(0, len(email_ids), TOGETHER):
+            self._spawn(self._read(email_ids[at : at + TOGETHER]))
 
-    async def _carry(self, email_id: EmailId) -> None:
+    async def _read(self, email_ids: Sequence[EmailId]) -> None:
+        """Read e-mails that have slots in one go, and carry each; one that was not read then is read by itself."""
+        fetched: Mapping[EmailId, Fetched] = {}
+        with self._living_on():
+            fetched = await self.courier.ports.store.fetch(email_ids)
+        for email_id in email_ids:
+            self._spawn(self._carry(email_id, fetched.get(email_id)))
+
+    async def _carry(self, email_id: EmailId, fetched: Fetched | None) -> None:
         """Carry an e-mail, and free its slot whatever happens."""
         carried = Carried.NOTHING
         try:
             with self._living_on(email_id):
-                carried = await self.courier.attempt(email_id)
+                carried = await self.courier.attempt(email_id, fetched=fetched)
         finally:
             del self._under_way[email_id]
             self._known.discard(email_id)
@@ -225,8 +237,9 @@ class Engine:
         """
         self.courier.stopping = True
         self._changed.set()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=within.total_seconds())
+        ends_at = self._now() + within.total_seconds()
+        while self._tasks and self._now() < ends_at:
+            await asyncio.wait(set(self._tasks), timeout=ends_at - self._now())
         late = [task for task in self._tasks if task.cancel()]
         await asyncio.gather(*late, return_exceptions=True)
         return not late

@@ -26,12 +26,13 @@ from mailcore.intake import new_email
 from mailcore.lifecycle import Email, EmailId, Status
 from mailcore.message import LIMITS, Address, Limits, Message
 from mailcore.plan import Begin, plan_attempt
-from mailcore.ports import Added, Page, Ports, Query
+from mailcore.ports import Ports, Query
 from mailcore.provider import ProviderView, lacks
 from mailcore.records import Decide, Records
 from mailcore.roster import Roster
 from mailcore.route import find_route
 from mailcore.rules import Rules
+from mailcore.stored import Added, Page
 from mailcore.suppression import must_reach
 from mailcore.suppression_list import SuppressionList
 from mailcore.validation import checked, problems_of

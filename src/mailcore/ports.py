@@ -20,6 +20,7 @@ from mailcore.lifecycle import Email, EmailId, Reason, Status
 from mailcore.message import Lane, Message
 from mailcore.outcome import Outcome
 from mailcore.provider import Capabilities, Send
+from mailcore.stored import Added, Fetched, Page
 
 NewId = Callable[[], EmailId]
 """Makes an id that nobody has: `em_` and a UUIDv7 in lower-case base32hex."""
@@ -54,13 +55,6 @@ class HasClock(Protocol):
         ...
 
 
-class Added(Struct, frozen=True):
-    """The e-mail that holds an id, and whether this call put it there."""
-
-    email: Email
-    fresh: bool
-
-
 class Query(Struct, frozen=True, kw_only=True):
     """Which e-mails to list. Every field that is set must hold; the empty query holds for all.
 
@@ -89,17 +83,6 @@ class Query(Struct, frozen=True, kw_only=True):
         return f"Query({', '.join(name for name in self.__struct_fields__ if getattr(self, name) not in (None, {}))})"
 
 
-class Page(Struct, frozen=True, kw_only=True):
-    """A part of a list, newest first by (created_at, id).
-
-    Attributes:
-        after: Hand it back to get the next page; None at the end. Opaque to callers.
-    """
-
-    emails: tuple[Email, ...]
-    after: str | None
-
-
 class Due(Struct, frozen=True, kw_only=True):
     """What to take from the store.
 
@@ -113,17 +96,6 @@ class Due(Struct, frozen=True, kw_only=True):
     limit: int
     hide_for: timedelta
     closed: frozenset[str]
-
-
-SMALL = 8 * 1024
-"""Bytes of a message, as a store keeps it, up to which it comes along with its e-mail: most have no more."""
-
-
-class Fetched(Struct, frozen=True):
-    """An e-mail as it is stored, with its message where that is small."""
-
-    email: Email
-    message: Message | None
 
 
 class EmailStore(Protocol):
@@ -149,6 +121,13 @@ class EmailStore(Protocol):
 
         Raises:
             EmailNotFoundError: No e-mail has this id, or its content is gone.
+        """
+        ...
+
+    async def fetch(self, email_ids: Sequence[EmailId], /) -> Mapping[EmailId, Fetched]:
+        """Return those of some e-mails that there are and that can be read, by their ids, in one step.
+
+        The message of each comes along if that has at most SMALL bytes as it is stored.
         """
         ...
 

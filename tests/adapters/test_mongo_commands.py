@@ -17,8 +17,9 @@ from mailadapters.mongo.shape import SPARSE, WAKE
 from mailcore.errors import StaleEmailError, StoreUnavailableError
 from mailcore.lifecycle import Reason, Status
 from mailcore.message import Attachment, Lane
-from mailcore.ports import SMALL, Due, Query
+from mailcore.ports import Due, Query
 from mailcore.retention import tombstone
+from mailcore.stored import SMALL
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 from mailcore.testing.contracts.leasing import MINE
 from mailcore.testing.contracts.locking import KEY

@@ -16,8 +16,9 @@ from mailadapters.mongo.contents import PART
 from mailcore.errors import EmailNotFoundError, HealthUnavailableError
 from mailcore.lifecycle import Status
 from mailcore.message import Attachment, Lane, Message
-from mailcore.ports import SMALL, Due, Query
+from mailcore.ports import Due, Query
 from mailcore.retention import Kept, tombstone
+from mailcore.stored import SMALL
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 from mailcore.testing.contracts.leasing import MINE
 from mailcore.testing.contracts.provider_health import later

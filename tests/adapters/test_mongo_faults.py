@@ -24,7 +24,8 @@ from mailcore.errors import (
 )
 from mailcore.lifecycle import Status
 from mailcore.message import Lane
-from mailcore.ports import SMALL, Due, Query
+from mailcore.ports import Due, Query
+from mailcore.stored import SMALL
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 
 INSERT, UPDATE = b"\x02insert\x00", b"\x02update\x00"

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -15,15 +15,16 @@ from tests.dst.virtual import run, virtually
 from mailcore.assembly import Tuning, assembled, running
 from mailcore.courier import Carried
 from mailcore.engine import BUFFERED, SOLO, Engine, Pace
-from mailcore.errors import StaleEmailError
+from mailcore.errors import StaleEmailError, StoreUnavailableError
 from mailcore.events import Happening
 from mailcore.health import Health
 from mailcore.lifecycle import Email, Status
-from mailcore.message import Lane
+from mailcore.message import Lane, Message
 from mailcore.outcome import Accepted, Deferred, Outcome
 from mailcore.ports import Configured, Due, look_away
 from mailcore.provider import Send
 from mailcore.rules import Rules
+from mailcore.stored import SMALL, Fetched
 from mailcore.strategy import priority
 from mailcore.testing import MemoryQueue, MemoryStore, ScriptedProvider
 
@@ -42,6 +43,17 @@ class CountingStore(MemoryStore):
         """As the port says."""
         self.asked["get"] += 1
         return await super().get(email_id)
+
+    async def fetch(self, email_ids: Sequence[str], /) -> Mapping[str, Fetched]:
+        """As the port says."""
+        self.asked["fetch"] += 1
+        self.asked["get"] += len(email_ids)
+        return await super().fetch(email_ids)
+
+    async def content(self, email_id: str, /) -> Message:
+        """As the port says."""
+        self.asked["content"] += 1
+        return await super().content(email_id)
 
     async def save(self, email: Email) -> None:
         """As the port says."""
@@ -121,6 +133,53 @@ async def test_no_more_is_under_way_than_there_are_slots() -> None:
 
     assert slow.most == 4
     assert statuses(made) == {"sent": 20}
+
+
+@virtually
+async def test_emails_that_start_together_are_read_together() -> None:
+    """One step reads all that has a slot, messages and all; a message that is long is read by itself later."""
+    made = world(slots=100)
+    ids = fill(made, 70)
+    made.store.messages[ids[0]] = replace(made.store.messages[ids[0]], text="a" * SMALL)
+    made.engine.offer(ids, Lane.TRANSACTIONAL)
+
+    async with at_work(made):
+        await asyncio.sleep(1)
+
+    assert statuses(made) == {"sent": 70}
+    assert (made.store.asked["fetch"], made.store.asked["get"], made.store.asked["content"]) == (2, 70, 1)
+
+
+@virtually
+async def test_what_could_not_be_read_together_is_read_by_itself() -> None:
+    """A store that fails to read many at once holds up none that it can read alone."""
+    made = world()
+    ids = fill(made, 3)
+
+    async def broken(_email_ids: Sequence[str], /) -> Mapping[str, Fetched]:
+        raise StoreUnavailableError("not now")
+
+    made.store.fetch = broken
+    made.engine.offer(ids, Lane.TRANSACTIONAL)
+    async with at_work(made):
+        await asyncio.sleep(1)
+
+    assert statuses(made) == {"sent": 3}
+    assert len(made.told(Happening.STORE_FAILED)) == 1
+
+
+@virtually
+async def test_an_email_that_was_saved_since_it_was_read_is_not_sent() -> None:
+    """What was read along is as old as it is: a claim of what somebody else has saved meanwhile is lost."""
+    made = world()
+    (email_id,) = fill(made, 1)
+    old = await made.store.fetch([email_id])
+    made.put(replace(made.stored(email_id), version=2, status=Status.CANCELLED, settled_at=NOW))
+
+    await made.courier.attempt(email_id, fetched=old[email_id])
+
+    assert made.stored(email_id).status is Status.CANCELLED
+    assert not made.providers[0].sends
 
 
 @virtually
@@ -483,14 +542,14 @@ async def test_a_fault_about_one_email_does_not_end_the_delivery_of_the_others()
     """What nobody foresaw is told once, with the e-mail's id and without the exception's text, and the slot is free."""
     made = world(slots=1)
     ids = fill(made, 3)
-    sound = made.store.get
+    sound = made.store.save
 
-    async def broken(email_id: str, /) -> Email:
-        if email_id == ids[0]:
+    async def broken(saved: Email) -> None:
+        if saved.id == ids[0]:
             raise ZeroDivisionError("bob@example.com")
-        return await sound(email_id)
+        await sound(saved)
 
-    made.store.get = broken
+    made.store.save = broken
     made.engine.offer(ids, Lane.TRANSACTIONAL)
     async with at_work(made):
         await asyncio.sleep(1)
@@ -625,10 +684,10 @@ async def test_a_solo_retry_that_fails_ends_no_line(error: Exception, told: Happ
         made.put(replace(crashed, id=f"em_c{n}"))
     real = made.courier.attempt
 
-    async def failing(email_id: str, *, solo: bool = False) -> Carried:
+    async def failing(email_id: str, *, solo: bool = False, fetched: Fetched | None = None) -> Carried:
         if solo and email_id == "em_c0":
             raise error
-        return await real(email_id, solo=solo)
+        return await real(email_id, solo=solo, fetched=fetched)
 
     made.courier.attempt = failing
     async with at_work(made):
@@ -716,6 +775,28 @@ async def test_nothing_is_started_by_a_look_into_the_store_that_a_stop_overtook(
     await engine
 
     assert (statuses(made), made.engine._tasks) == ({"queued": 3}, set())
+
+
+@virtually
+async def test_a_stop_waits_for_what_is_being_read() -> None:
+    """E-mails whose reading a stop overtook are not sent, and none is left behind as a task."""
+
+    class SlowToRead(CountingStore):
+        """A store that takes its time to read."""
+
+        async def fetch(self, email_ids: Sequence[str], /) -> Mapping[str, Fetched]:
+            await asyncio.sleep(2)
+            return await super().fetch(email_ids)
+
+    made = world(store=SlowToRead())
+    made.engine.offer(fill(made, 3), Lane.TRANSACTIONAL)
+    engine = asyncio.create_task(made.engine.run())
+    await asyncio.sleep(1)
+
+    assert await made.engine.stop(25 * SECOND)
+    await engine
+
+    assert (statuses(made), made.engine._tasks, made.engine.free) == ({"queued": 3}, set(), 4)
 
 
 @virtually

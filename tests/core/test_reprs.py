@@ -19,11 +19,12 @@ from mailcore.dispatch import told
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email
 from mailcore.message import Address, Attachment, Message, envelope
-from mailcore.ports import Added, Page, Query
+from mailcore.ports import Query
 from mailcore.provider import HttpRequest, HttpResponse, Send
 from mailcore.rates import RateLimit
 from mailcore.retention import Aged
 from mailcore.secret import Secret
+from mailcore.stored import Added, Page
 from mailcore.suppression import Grounds, Suppression, SuppressionPage, spared
 from mailcore.testing.contracts.examples import NOW, attempt, queued
 

@@ -8,7 +8,7 @@ Meanwhile addresses are suppressed and lifted again, by which some e-mails are r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,9 +25,10 @@ from mailcore.errors import MailError, QueueUnavailableError, StoreUnavailableEr
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Lane, Message, OnUnknown, envelope
 from mailcore.outcome import Accepted, Deferred, Misconfigured, Outcome, Rejected, Scope, Throttled, Unknown, Verdict
-from mailcore.ports import Added, Due
+from mailcore.ports import Due
 from mailcore.provider import Send
 from mailcore.rules import Rules
+from mailcore.stored import Added, Fetched
 from mailcore.strategy import weighted
 from mailcore.suppression import Grounds, Suppression, SuppressionPage
 from mailcore.suppression_list import FRESH_FOR
@@ -79,6 +80,9 @@ class NodeStore:
 
     async def get(self, email_id: str, /) -> Email:
         return await self._ask(lambda: self.sea.store.get(email_id))
+
+    async def fetch(self, email_ids: Sequence[str], /) -> Mapping[str, Fetched]:
+        return await self._ask(lambda: self.sea.store.fetch(email_ids))
 
     async def content(self, email_id: str, /) -> Message:
         return await self._ask(lambda: self.sea.store.content(email_id))

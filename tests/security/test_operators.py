@@ -25,9 +25,10 @@ from mailcore.keys import ApiKey
 from mailcore.leadership import KeepsLease, Lease
 from mailcore.lifecycle import Status
 from mailcore.message import Lane
-from mailcore.ports import Added, Due, EmailStore, Query
+from mailcore.ports import Due, EmailStore, Query
 from mailcore.retention import KeepsFor, Kept
 from mailcore.standing import Mode
+from mailcore.stored import Added
 from mailcore.suppression import Grounds, Suppression
 from mailcore.suppression_list import KeepsSuppressions
 from mailcore.switchboard import KeepsSwitches

@@ -92,7 +92,7 @@ async def content_all(collections: Collections, email_ids: Sequence[EmailId]) ->
     """Return messages by their e-mails' ids."""
     holders = await _some(collections.emails, set(email_ids), {MESSAGE: 1, "content": 1})
     octets: dict[EmailId, bytes | None] = {one["_id"]: one[MESSAGE] for one in holders if MESSAGE in one}
-    names: dict[str, EmailId] = {one.get("content", one["_id"]): one["_id"] for one in holders if MESSAGE not in one}
+    names: dict[str, EmailId] = {one.get("content") or one["_id"]: one["_id"] for one in holders if MESSAGE not in one}
     for head in await _some(collections.contents, names):
         octets[names[head["_id"]]] = await _whole(collections.contents, head)
     return [_read(octets[one]) if one in octets else EmailNotFoundError(f"no content of {one}") for one in email_ids]

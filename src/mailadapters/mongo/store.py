@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +14,7 @@ from mailadapters.mongo.coalescing import Coalescer
 from mailadapters.mongo.contents import content_all
 from mailadapters.mongo.listing import Found, count, find
 from mailadapters.mongo.provider_health import MongoHealth
-from mailadapters.mongo.reading import get_all
+from mailadapters.mongo.reading import fetch, get_all
 from mailadapters.mongo.retiring import Walk, drop, entomb_all, erase, stone, walk
 from mailadapters.mongo.schema import Collections
 from mailadapters.mongo.shape import listed
@@ -26,9 +26,10 @@ from mailcore.keys import ApiKey, ApiKeys
 from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
-from mailcore.ports import Added, Due, Page, Query
+from mailcore.ports import Due, Query
 from mailcore.retention import Aged, Kept
 from mailcore.stock import Batches, Pile
+from mailcore.stored import Added, Fetched, Page
 from mailcore.suppression import Suppression, SuppressionPage
 from mailcore.switches import Switch, Switches
 
@@ -103,6 +104,9 @@ class MongoStore:
         except UnreadableError:
             self.unreadable += 1
             raise
+
+    async def fetch(self, email_ids: Sequence[EmailId], /) -> Mapping[EmailId, Fetched]:
+        return await self._access.alone(lambda to: fetch(to.emails, email_ids))
 
     async def save(self, email: Email) -> None:
         await self._access.through(self._saves, next_version(email, self._new_token()))

@@ -21,7 +21,7 @@ from mailadapters.mongo.schema import Collections
 from mailadapters.mongo.shape import MESSAGE, Document, new_document, update
 from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
 from mailcore.lifecycle import Email, EmailId
-from mailcore.ports import SMALL, Added
+from mailcore.stored import SMALL, Added
 
 _NOT_KNOWN: Final = "the connection was lost: whether the e-mail was written is not known"
 

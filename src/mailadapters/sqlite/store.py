@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mailadapters.documents import UnreadableError, cursor, message_bytes, millis, place, suppression_row
@@ -12,7 +12,7 @@ from mailadapters.sqlite.keeping import Named, Swap, leases_all, swap_all, switc
 from mailadapters.sqlite.keys import keep_all, keys_all, pepper_all
 from mailadapters.sqlite.listing import Found, Span, count_all, find_all
 from mailadapters.sqlite.provider_health import SqliteHealth
-from mailadapters.sqlite.reading import content_all, get_all
+from mailadapters.sqlite.reading import content_all, fetch_all, get_all
 from mailadapters.sqlite.retiring import Drop, Walk, drop_all, entomb_all, erase_all, walk_all
 from mailadapters.sqlite.rows import row
 from mailadapters.sqlite.stock import piles_all
@@ -22,9 +22,10 @@ from mailcore.keys import ApiKey, ApiKeys
 from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Message
-from mailcore.ports import Added, Due, Page, Query
+from mailcore.ports import Due, Query
 from mailcore.retention import Aged, Kept
 from mailcore.stock import Batches, Pile
+from mailcore.stored import Added, Fetched, Page
 from mailcore.suppression import Suppression, SuppressionPage
 from mailcore.switches import Switch, Switches
 
@@ -74,6 +75,9 @@ class SqliteStore:
         except UnreadableError:
             self.unreadable += 1
             raise
+
+    async def fetch(self, email_ids: Sequence[EmailId], /) -> Mapping[EmailId, Fetched]:
+        return await self._access.read(fetch_all, tuple(email_ids))
 
     async def save(self, email: Email) -> None:
         await self._access.write(save_all, Next(email.id, email.version, row(email)))

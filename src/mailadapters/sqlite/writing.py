@@ -14,7 +14,7 @@ from mailadapters.sqlite.reading import FOUND, emails_in
 from mailadapters.sqlite.rows import COLUMNS, Row, flat, json_text, portions, run, values
 from mailcore.errors import EmailNotFoundError, StaleEmailError
 from mailcore.lifecycle import Email, EmailId
-from mailcore.ports import Added
+from mailcore.stored import Added
 
 _INSERT: Final = f"INSERT INTO emails (seq, {', '.join(COLUMNS)}) "
 _INSERT_CONTENT: Final = "INSERT INTO contents (seq, doc) "

@@ -19,8 +19,8 @@ from mailapps.api.rights import ADMIN
 from mailcore.addresses import parse
 from mailcore.errors import Problem
 from mailcore.lifecycle import Email, EmailId, Status
-from mailcore.ports import Page
 from mailcore.retention import Retention, retaining
+from mailcore.stored import Page
 
 
 class Erase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

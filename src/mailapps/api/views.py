@@ -14,7 +14,7 @@ from mailcore.attempt import Attempt, Why
 from mailcore.lifecycle import Email, EmailId, Entry, Reason, Status
 from mailcore.message import Address, Attachment, Lane, Message, OnUnknown, envelope
 from mailcore.outcome import Verdict
-from mailcore.ports import Page
+from mailcore.stored import Page
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time", "examples": ["2026-12-01T08:00:00.000Z"]})]
 

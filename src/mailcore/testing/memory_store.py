@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+
+import msgspec
 
 from mailcore.errors import EmailNotFoundError, StaleEmailError, StoreUnavailableError
 from mailcore.keys import ApiKey, ApiKeys
 from mailcore.leadership import Lease
 from mailcore.lifecycle import Email, EmailId, Status
 from mailcore.message import Lane, Message
-from mailcore.ports import Added, Due, Page, Query
+from mailcore.ports import Due, Query
 from mailcore.retention import Aged, Kept
 from mailcore.stock import Pile
+from mailcore.stored import SMALL, Added, Fetched, Page
 from mailcore.suppression import Suppression, SuppressionPage
 from mailcore.switches import Switch, Switches
 from mailcore.testing.selection import found, has, is_due
@@ -68,6 +71,10 @@ class MemoryStore:
         if email_id not in self.messages:
             raise EmailNotFoundError(f"no content of {email_id}")
         return self.messages[email_id]
+
+    async def fetch(self, email_ids: Sequence[EmailId], /) -> Mapping[EmailId, Fetched]:
+        await self._reach()
+        return {one: Fetched(self.emails[one], self._small(one)) for one in email_ids if one in self.emails}
 
     async def save(self, email: Email) -> None:
         await self._reach()
@@ -219,6 +226,11 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         self.closed += 1
+
+    def _small(self, email_id: EmailId) -> Message | None:
+        """Return a message that comes along with its e-mail."""
+        message = self.messages.get(email_id)
+        return message if message and len(msgspec.msgpack.encode(message)) <= SMALL else None
 
     def _known(self, email_id: EmailId) -> Email:
         """Return the e-mail that has this id, or what is left of it."""

@@ -18,7 +18,7 @@ from tests.apps.api.world import JSON, World, message
 from mailapps.api import server
 from mailcore.lifecycle import Email
 from mailcore.message import LIMITS, Message
-from mailcore.ports import Added
+from mailcore.stored import Added
 from mailcore.testing import MemoryStore
 
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from mailcore.errors import EmailNotFoundError
 from mailcore.message import Address, Attachment
-from mailcore.ports import Added, EmailStore, Query
+from mailcore.ports import EmailStore, Query
+from mailcore.stored import Added
 from mailcore.testing.contracts.examples import MESSAGE, NOW, queued
 
 

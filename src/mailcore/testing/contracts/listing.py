@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Lane
-from mailcore.ports import EmailStore, Page, Query
+from mailcore.ports import EmailStore, Query
+from mailcore.stored import Page
 from mailcore.testing.contracts.examples import MINUTE, NOW, attempt, emails, next_of, queued
 from mailcore.testing.contracts.roundtrip import DRAWN, unused_id
 from mailcore.testing.contracts.taking import filled

@@ -14,6 +14,7 @@ from mailcore.errors import EmailNotFoundError, StaleEmailError
 from mailcore.lifecycle import SETTLED, WAITING, Email, EmailId, Reason, Status
 from mailcore.ports import Due, EmailStore, Query
 from mailcore.retention import KeepsFor, Kept, forgotten, tombstone
+from mailcore.stored import Fetched
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 from mailcore.testing.contracts.taking import filled
 
@@ -100,6 +101,7 @@ class RetainingContract:
 
         with pytest.raises(EmailNotFoundError):
             await store.content("em_a")
+        assert (await store.fetch(["em_a"]))["em_a"] == Fetched(email, None)
         assert await store.get("em_a") == email
         assert [one.id for one in await found_for("ann@example.com", store)] == ["em_b", "em_a"]
         assert await store.content("em_b") == MESSAGE

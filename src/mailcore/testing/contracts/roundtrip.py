@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, timedelta
 from itertools import count
 from typing import Final
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from mailcore.lifecycle import Email, Status
 from mailcore.message import Message
 from mailcore.ports import EmailStore
+from mailcore.stored import SMALL, Fetched
 from mailcore.testing.contracts.examples import MESSAGE, NOW, checked_messages, emails, next_of, queued
 
 # One store serves all examples of a test, and a contract's tests run in several classes.
@@ -90,6 +92,30 @@ class RoundTripContract:
         await store.save(next_of(queued(), status=status))
 
         assert (await store.get("em_a")).status is status
+
+    async def test_what_is_fetched_is_what_is_stored(self, store: EmailStore) -> None:
+        """E-mails that are read together are those that are stored, each with its own small message; others are not."""
+        messages = {f"em_{n}": replace(MESSAGE, subject=f"Number {n}") for n in range(70)}
+        await asyncio.gather(*(store.add(queued(email_id), message) for email_id, message in messages.items()))
+        await store.save(next_of(queued("em_1")))
+
+        fetched = await store.fetch(["em_nobody", *messages])
+
+        assert set(fetched) == set(messages)
+        assert all(one.email.id == email_id for email_id, one in fetched.items())
+        assert fetched["em_1"].email == next_of(queued("em_1"))
+        assert {email_id: one.message for email_id, one in fetched.items()} == messages
+        assert await store.fetch([]) == {}
+
+    async def test_a_long_message_does_not_come_along(self, store: EmailStore) -> None:
+        """What is fetched for many e-mails is bounded: a long message is read by itself."""
+        long = replace(MESSAGE, text="a" * SMALL)
+        await store.add(queued("em_long"), long)
+
+        fetched = await store.fetch(["em_long"])
+
+        assert fetched == {"em_long": Fetched(queued("em_long"), None)}
+        assert await store.content("em_long") == long
 
     async def test_closing_twice_is_closing_once(self, store: EmailStore) -> None:
         """A shutdown that is told twice to close a store does not fail the second time."""
