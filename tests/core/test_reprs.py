@@ -14,7 +14,7 @@ from msgspec.structs import replace
 import mailcore
 from mailcore.appeal import cancelled
 from mailcore.caps import recipient_caps
-from mailcore.courier import Claim, Draft
+from mailcore.claim import Claim, Draft
 from mailcore.dispatch import told
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email
@@ -24,7 +24,7 @@ from mailcore.provider import HttpRequest, HttpResponse, Send
 from mailcore.rates import RateLimit
 from mailcore.retention import Aged
 from mailcore.secret import Secret
-from mailcore.stored import Added, Page
+from mailcore.stored import Added, Fetched, Page
 from mailcore.suppression import Grounds, Suppression, SuppressionPage, spared
 from mailcore.testing.contracts.examples import NOW, attempt, queued
 
@@ -60,7 +60,11 @@ VALUES = [
     *(ANN, FILE, MESSAGE, envelope(MESSAGE), SEND, REQUEST, RESPONSE, Secret(CANARY)),
     *(EMAIL, Added(EMAIL, fresh=True), Page(emails=(EMAIL,), after=None), told(EMAIL), cancelled(EMAIL, NOW)),
     *recipient_caps(MESSAGE, RateLimit(requests=1, per=timedelta(hours=1)), b"pepper")[:1],
-    *(Claim(EMAIL, attempt("first"), began=0.0), Aged(emails=(EMAIL,), after=None)),
+    *(
+        Claim(EMAIL, attempt("first"), began=0.0, message=MESSAGE),
+        Fetched(EMAIL, MESSAGE),
+        Aged(emails=(EMAIL,), after=None),
+    ),
     *(SUPPRESSION, SuppressionPage((SUPPRESSION,), after=None)),
     *(spared(MESSAGE, []), Draft(SEND, note="left out, as suppressed: /to/0")),
     Event(what=Happening.CHANGED, email_id="em_a", email=EMAIL),
