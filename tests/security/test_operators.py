@@ -192,7 +192,7 @@ async def found_by_ids(store: Any, text: str) -> list[object]:  # noqa: ANN401 -
         lambda: store.save(stray),
         lambda: store.entomb(stray),
     )
-    return [call for call in calls if not await refused(call)]
+    return [*[call for call in calls if not await refused(call)], *await store.fetch([text])]
 
 
 async def refused(call: Callable[[], Awaitable[object]]) -> bool:
@@ -273,7 +273,7 @@ async def found_by_adding(store: Any, text: str) -> list[object]:  # noqa: ANN40
 
 WALK: Mapping[Callable[[Any, str], Awaitable[list[object]]], frozenset[str]] = {
     found_by_lists: frozenset({"list", "count"}),
-    found_by_ids: frozenset({"get", "content", "save", "entomb"}),
+    found_by_ids: frozenset({"get", "content", "fetch", "save", "entomb"}),
     found_by_taking: frozenset({"take_due"}),
     found_by_letting_go: frozenset({"erase_content", "find_aged", "drop_tombstones"}),
     found_by_leases: frozenset({"load_lease", "swap_lease"}),
