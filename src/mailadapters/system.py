@@ -35,26 +35,33 @@ class SystemClock:
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
-        self._told = 0, _EPOCH
+        self._told = _EPOCH
+        self._told_until = float("-inf")
         self._sample()
 
     def now(self) -> datetime:
-        since = self._monotonic() - self._sampled_at
+        at = self._monotonic()
+        if at >= self._told_until:  # asked six times for each e-mail: one moment is made for a millisecond of them
+            self._tell(at)
+        return self._told
+
+    def _tell(self, at: float) -> None:
+        """Make the moment to tell from now on, and note until when."""
+        since = at - self._sampled_at
         if since >= SAMPLED_EVERY:
-            since = self._sample()
+            self._sample()
+            since = 0.0
         millis = int((self._sampled + since) * 1000)
-        if self._told[0] != millis:  # asked seven times for each e-mail: one moment is made for a millisecond of them
-            self._told = millis, _EPOCH + timedelta(milliseconds=millis)
-        return self._told[1]
+        self._told = _EPOCH + timedelta(milliseconds=millis)
+        self._told_until = self._sampled_at + min((millis + 1) / 1000 - self._sampled, SAMPLED_EVERY)
 
     def monotonic(self) -> float:
         return self._monotonic()
 
-    def _sample(self) -> float:
-        """Look at the wall clock; return the seconds since then, which are none."""
+    def _sample(self) -> None:
+        """Look at the wall clock."""
         self._sampled = self._wall()
         self._sampled_at = self._monotonic()
-        return 0.0
 
 
 def new_clock() -> SystemClock:

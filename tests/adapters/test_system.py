@@ -53,6 +53,19 @@ def test_time_goes_on_with_the_monotonic_clock() -> None:
     assert clock.now() == datetime.fromtimestamp(START + 12.5, UTC)
 
 
+def test_a_moment_lasts_for_a_millisecond() -> None:
+    """Those who ask within one are told the same, and those who ask in the next one the next."""
+    host = Host()
+    host.wall = START + 0.0005
+    clock = host.clock()
+
+    told = []
+    for host.passed in (5000.0, 5000.0004, 5000.0006, 5000.0014, 5000.0016):
+        told.append((clock.now() - datetime.fromtimestamp(START, UTC)) // timedelta(milliseconds=1))
+
+    assert told == [0, 0, 1, 1, 2]
+
+
 @pytest.mark.parametrize("jump", [-86_400.0, -1.0, 1.0, 86_400.0])
 def test_a_jump_that_is_taken_back_changes_nothing(jump: float) -> None:
     """A wall clock that jumps within the 30 s changes nothing (I18)."""
