@@ -28,6 +28,7 @@ from mailcore.outcome import (
     Unknown,
     Verdict,
     verdict,
+    wish,
 )
 from mailcore.plan import (
     Begin,
@@ -194,12 +195,11 @@ def _noted(
         repeat_at=_repeat_at(attempt, outcome, rules, now),
     )
     email = closed(email, finished)
-    doubtful = any(one.outcome is Verdict.UNKNOWN for one in email.attempts)
     return replace(
         email,
         updated_at=now,
         unknowns=email.unknowns + (unknown and not attempt.deduped),
-        possibly_sent=doubtful,
+        possibly_sent=any(one.outcome is Verdict.UNKNOWN for one in email.attempts),
     )
 
 
@@ -208,7 +208,7 @@ def _repeat_at(attempt: Attempt, outcome: Outcome, rules: Rules, now: datetime) 
 
     A failure that does not use up the round needs such a rest, or the same e-mail would come back at once.
     """
-    asked = outcome.retry_after if isinstance(outcome, Deferred | Throttled) else None
+    asked = wish(outcome)
     granted = max(LEAST, min(asked, rules.retry.retry_after_limit)) if asked else None
     match outcome:
         case Throttled():

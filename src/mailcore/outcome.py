@@ -115,6 +115,15 @@ _VERDICTS: Final[Mapping[type[Outcome], Verdict]] = {
 }
 
 
+def wish(outcome: Outcome) -> timedelta | None:
+    """Return how long the provider wants to be left alone, if it said so."""
+    match outcome:
+        case Deferred() | Throttled():
+            return outcome.retry_after
+        case _:
+            return None
+
+
 def verdict(outcome: Outcome) -> Verdict:
     """Return the case of an outcome as a word."""
     return _VERDICTS[type(outcome)]

@@ -18,7 +18,7 @@ from mailcore.events import Event, Happening
 from mailcore.health import Admission, Health, HealthRules, Report, Start, admit, released, reported, standing
 from mailcore.lifecycle import Email, EmailId
 from mailcore.message import Lane
-from mailcore.outcome import Deferred, Misconfigured, Outcome, Throttled, verdict
+from mailcore.outcome import Misconfigured, Outcome, verdict, wish
 from mailcore.plan import Begin
 from mailcore.ports import Configured, Due, Ports
 from mailcore.provider import ProviderView
@@ -32,13 +32,13 @@ HealthChange = Callable[[Health], Health]
 _STRANGER: Final = Health()
 
 
-class _Stood(NamedTuple):
-    """How a provider stood, and by what that was found out."""
+class _Seen(NamedTuple):
+    """How a provider looked but for what is under way there: found out once for all that ask of the same."""
 
     health: Health
     switches: Switches
     now: datetime
-    standing: Standing
+    view: ProviderView
 
 
 @dataclass(kw_only=True)
@@ -61,7 +61,7 @@ class Roster:
     _seats: dict[EmailId, tuple[str, bool]] = field(default_factory=dict[EmailId, tuple[str, bool]])
     _known: Mapping[str, Health] = field(default_factory=dict[str, Health])
     _astray: dict[str, Health] = field(default_factory=dict[str, Health])
-    _stood: dict[str, _Stood] = field(default_factory=dict[str, _Stood])
+    _seen: dict[str, _Seen] = field(default_factory=dict[str, _Seen])
     latest: tuple[ProviderView, ...] = ()
     board: Switchboard = field(init=False)
 
@@ -125,26 +125,23 @@ class Roster:
     def _view(self, configured: Configured, now: datetime) -> ProviderView:
         """Return one provider as a decision sees it now."""
         name = configured.provider.name
+        health, switches = self._known.get(name, _STRANGER), self.board.known
+        seen = self._seen.get(name)
+        if not (seen and seen.health is health and seen.switches is switches and seen.now == now):
+            here = standing(overridden(health, switches, name), self.rules.health, now)
+            self._seen[name] = seen = _Seen(health, switches, now, self._idle_view(configured, here))
+        return replace(seen.view, in_flight=self.seated[name], bulk=self._bulk[name])
+
+    def _idle_view(self, configured: Configured, here: Standing) -> ProviderView:
+        """Return one provider as a decision sees it while this process has nothing under way there."""
         return ProviderView(
-            name=name,
+            name=configured.provider.name,
             capabilities=configured.provider.capabilities,
-            standing=self._standing(name, now),
+            standing=here,
             weight=configured.weight,
             max_per_second=configured.max_per_second,
-            in_flight=self.seated[name],
-            bulk=self._bulk[name],
             slots=self.slots if len(self.ports.providers) == 1 else max(1, self.slots // 2),
         )
-
-    def _standing(self, provider: str, now: datetime) -> Standing:
-        """Return how a provider stands now: found out once for all that ask before anything has changed."""
-        health, switches = self._known.get(provider, _STRANGER), self.board.known
-        stood = self._stood.get(provider)
-        if stood and stood.health is health and stood.switches is switches and stood.now == now:
-            return stood.standing
-        found = standing(overridden(health, switches, provider), self.rules.health, now)
-        self._stood[provider] = _Stood(health, switches, now, found)
-        return found
 
     async def admit(self, email: Email, begin: Begin) -> Admission:
         """Take a slot at a provider and ask its health for an attempt, if there is something to count.
@@ -192,7 +189,7 @@ class Roster:
             verdict=verdict(outcome),
             scope=outcome.scope if isinstance(outcome, Misconfigured) else None,
             latency=latency,
-            retry_after=outcome.retry_after if isinstance(outcome, Deferred | Throttled) else None,
+            retry_after=wish(outcome),
             rival_score=self._rival_score(attempt.provider),
             u=self.ports.draw(),
         )
