@@ -189,21 +189,20 @@ class Courier:
 
     async def _handed_over(self, claim: Claim, draft: Draft) -> Outcome:
         """Hand a draft to the provider and return what came of it, with the note on it."""
-        outcome = await self._call(claim, draft.send)
+        try:
+            outcome = await self._provider(claim.attempt.provider).send(draft.send)
+        except Exception as error:  # noqa: BLE001 - a provider of a third party must not take the worker down
+            outcome = self._raised(claim.email, type(error).__name__)
+        finally:
+            self.roster.leave(claim.email.id)
         if not draft.note:
             return outcome
         return replace(outcome, detail="; ".join(filter(None, (draft.note, outcome.detail))))
 
-    async def _call(self, claim: Claim, send: Send) -> Outcome:
-        """Hand the message to the provider and return what came of it."""
-        try:
-            return await self._provider(claim.attempt.provider).send(send)
-        except Exception as error:  # noqa: BLE001 - a provider of a third party must not take the worker down
-            what, name = Happening.PROVIDER_RAISED, type(error).__name__
-            self.ports.watch(Event(what=what, email_id=send.email_id, note=name))
-            return Unknown(code="provider_raised", detail=f"the provider's code raised {name}")
-        finally:
-            self.roster.leave(send.email_id)
+    def _raised(self, email: Email, error: str) -> Unknown:
+        """Return what came of a call that raised an error of this name, and tell of it."""
+        self.ports.watch(Event(what=Happening.PROVIDER_RAISED, email_id=email.id, note=error))
+        return Unknown(code="provider_raised", detail=f"the provider's code raised {error}")
 
     def _provider(self, name: str) -> Provider:
         """Return a configured provider."""
@@ -213,7 +212,7 @@ class Courier:
         """Save what came of an attempt, together with the next attempt after a clean failure."""
         began = self.ports.clock.monotonic()
         transition = record_outcome(claim.email, outcome, self.rules, self.ports.clock.now(), latency)
-        ended = next(one for one in transition.email.attempts if one.n == claim.attempt.n)
+        ended = transition.email.attempts[-1]
         if _between(transition.email):
             transition = await self._failed_over(transition.email)
         self.ports.crash_point("before_finish")

@@ -240,5 +240,5 @@ def _folded(email: Email, attempt: Attempt) -> Email:
 
 def closed(email: Email, attempt: Attempt) -> Email:
     """Return the e-mail with the attempt of the same number replaced by this finished one."""
-    attempts = tuple(attempt if one.n == attempt.n else one for one in email.attempts)
+    attempts = tuple([attempt if one.n == attempt.n else one for one in email.attempts])
     return replace(email, attempts=attempts)

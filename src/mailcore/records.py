@@ -81,14 +81,14 @@ class Records:
         Raises:
             StoreUnavailableError: The store did not answer for all of `patience`.
         """
-        give_up = self.ports.clock.monotonic() + (patience or self.patience).total_seconds()
+        began = self.ports.clock.monotonic()
         mine = replace(transition.email, version=email.version + 1, saved_by=self.ports.new_token())
         while True:
             try:
                 return await self._recorded(mine, transition, again)
             except StoreUnavailableError as error:
                 self._tell(Happening.STORE_FAILED, email.id, str(error))
-                if self.ports.clock.monotonic() > give_up:
+                if self.ports.clock.monotonic() - began > (patience or self.patience).total_seconds():
                     raise
                 await self.ports.sleep(RETRY_SAVE.total_seconds())
 
@@ -115,12 +115,12 @@ class Records:
         """Perform the effects of a saved transition. What fails is told and made up for by the sweep."""
         for effect in effects:
             match effect:
+                case Notify():
+                    self._tell(Happening.CHANGED, email.id, email=email)
                 case WakeUp():
                     await self.wake_up(email)
                 case Bury():
                     await self._bury(email)
-                case Notify():
-                    self._tell(Happening.CHANGED, email.id, email=email)
                 case _:  # pragma: no cover - mypy proves that nothing is left
                     assert_never(effect)
 

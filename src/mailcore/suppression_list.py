@@ -72,24 +72,26 @@ class SuppressionList:
             StoreUnavailableError: It could not be read.
         """
         keeper = self._keeper
-        if keeper is None or not await self._in_use(keeper):
+        if keeper is None:
+            return ()
+        now = self.ports.clock.monotonic()
+        if now >= self._stale_from:
+            await self._look(keeper, now)
+        if not self._used:
             return ()
         found = await keeper.find_suppressions(tenant, [mailbox(Address(one)) for one in addresses])
-        now = self.ports.clock.now()
-        return [one for one in found if in_force(one, now)]
+        moment = self.ports.clock.now()
+        return [one for one in found if in_force(one, moment)]
 
-    async def _in_use(self, keeper: KeepsSuppressions) -> bool:
-        """Whether there is any suppression, as of a moment ago; until that is known there might be.
+    async def _look(self, keeper: KeepsSuppressions, now: float) -> None:
+        """Find out whether there is any suppression; until that is known there might be.
 
         So it is too while one asks, and after an answer that did not come: nobody goes by what is older than fresh.
         """
-        now = self.ports.clock.monotonic()
-        if now >= self._stale_from:
-            self._used, self._stale_from = True, now + FRESH_FOR.total_seconds()
-            asked_for = self._stale_from
-            used = await keeper.has_suppressions()
-            self._used = used or self._stale_from != asked_for  # one was added while this was asked
-        return self._used
+        self._used, self._stale_from = True, now + FRESH_FOR.total_seconds()
+        asked_for = self._stale_from
+        used = await keeper.has_suppressions()
+        self._used = used or self._stale_from != asked_for  # one was added while this was asked
 
     def doubt(self) -> None:
         """Go by nothing that was read before: it has changed, or the clock by which it is fresh stood still."""
