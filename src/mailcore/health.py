@@ -118,10 +118,11 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 def standing(health: Health, rules: HealthRules, now: datetime) -> Standing:
     """Return whether a provider takes attempts now, and what a choice among providers needs to know of it."""
-    breaker = _breaker(health, rules, now)
-    probe = breaker.state is State.HALF_OPEN and _mode(health, now) is not Mode.FORCED
+    mode = _mode(health, now)  # a forced provider makes no probes, so its breaker stays
+    breaker = health.breaker if mode is Mode.FORCED else ripened(health.breaker, rules.breaker, now)
+    probe = breaker.state is State.HALF_OPEN and mode is not Mode.FORCED
     permits = outstanding(breaker, rules.breaker, now) if probe else ()
-    obstacle, available_at = _obstacle(health, breaker, permits, rules, now)
+    obstacle, available_at = _obstacle(health, mode, breaker, permits, rules=rules, now=now)
     return Standing(
         obstacle=obstacle,
         available_at=available_at,
@@ -187,16 +188,10 @@ def _mode(health: Health, now: datetime) -> Mode:
     return override.mode
 
 
-def _breaker(health: Health, rules: HealthRules, now: datetime) -> Breaker:
-    """Return the breaker half open if it is time; a forced provider makes no probes, so its breaker stays."""
-    return health.breaker if _mode(health, now) is Mode.FORCED else ripened(health.breaker, rules.breaker, now)
-
-
 def _obstacle(
-    health: Health, breaker: Breaker, permits: tuple[Permit, ...], rules: HealthRules, now: datetime
+    health: Health, mode: Mode, breaker: Breaker, permits: tuple[Permit, ...], *, rules: HealthRules, now: datetime
 ) -> tuple[Obstacle | None, datetime | None]:
     """Return the first thing in the way of an attempt, and when it may be gone."""
-    mode = _mode(health, now)
     if mode is Mode.STOPPED:
         return Obstacle.STOPPED, health.override.until if health.override else None
     if is_ahead(health.not_before, now, rules.retry_after_limit):
@@ -214,7 +209,7 @@ def _with_permit(health: Health, token: str, here: Standing, rules: HealthRules,
     """Return the breaker to go on with, or None if a probe gets no permit."""
     if not here.probe:
         return health.breaker
-    return taken(_breaker(health, rules, now), token, rules.breaker, now)
+    return taken(ripened(health.breaker, rules.breaker, now), token, rules.breaker, now)
 
 
 def _paid(health: Health, start: Start, rules: HealthRules, now: datetime) -> tuple[Health, Obstacle | None, datetime]:
