@@ -157,7 +157,7 @@ class Courier:
             await self._give_back(claim)
             return None
         outcome = await self._handed_over(claim, draft) if isinstance(draft, Draft) else draft
-        latency = timedelta(seconds=round(self.ports.clock.monotonic() - called, 6))
+        latency = timedelta(microseconds=round((self.ports.clock.monotonic() - called) * 1_000_000))
         self.ports.crash_point("after_answer")
         await self.roster.report(claim.email, claim.attempt, outcome, latency)
         return await self._record(claim, outcome, latency)

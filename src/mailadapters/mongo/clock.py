@@ -20,6 +20,7 @@ SAMPLED_EVERY: Final = 30.0
 PROMPT: Final = 1.0
 """Seconds after which an answer says too little about what the time is now."""
 
+_AT_ONCE: Final = float("-inf")
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -35,7 +36,8 @@ class MongoClock:
         self._every = every
         self._monotonic = monotonic
         self._sample: tuple[datetime, float] | None = None
-        self._told = _NEVER, 0, _NEVER
+        self._told = _NEVER
+        self._told_until = _AT_ONCE
         self._sampling: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -45,13 +47,19 @@ class MongoClock:
         Raises:
             StoreUnavailableError: The server has not been reached yet.
         """
+        at = self._monotonic()
+        if at >= self._told_until:  # asked six times for each e-mail: one moment is made for a millisecond of them
+            self._tell(at)
+        return self._told
+
+    def _tell(self, at: float) -> None:
+        """Make the moment to tell from now on, and note until when."""
         if self._sample is None:
             raise StoreUnavailableError("the store's server has not told its time yet, and no other clock will do")
-        then, at = self._sample
-        millis = int((self._monotonic() - at) * 1000)
-        if self._told[:2] != (then, millis):  # asked seven times for each e-mail: made once for a millisecond of them
-            self._told = then, millis, then + timedelta(milliseconds=millis)
-        return self._told[2]
+        then, sampled_at = self._sample
+        millis = int((at - sampled_at) * 1000)
+        self._told = then + timedelta(milliseconds=millis)
+        self._told_until = sampled_at + (millis + 1) / 1000
 
     def monotonic(self) -> float:
         return self._monotonic()
@@ -68,6 +76,7 @@ class MongoClock:
         answered = self._monotonic()
         if self._sample is None or however_slow or answered - asked < PROMPT:
             self._sample = answer["localTime"].replace(tzinfo=UTC), answered
+            self._told_until = _AT_ONCE
 
     def keep_sampling(self) -> None:
         """Sample in the background from now on; in a context of its own, since the driver keeps deadlines there."""
