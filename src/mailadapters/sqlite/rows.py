@@ -1,7 +1,7 @@
 """How an e-mail stands in its row, and how many rows go through SQLite in one step.
 
 Every step of a statement lets go of Python's lock and must have it back, which may take as long as whatever the
-event loop is busy with. So statements here take or give many rows in one step: VALUES with many rows in, texts that
+event loop is busy with. So statements here take or give all rows in one step: VALUES with many rows in, texts that
 SQLite joined out.
 """
 
@@ -21,7 +21,7 @@ from mailcore.lifecycle import Email
 T = TypeVar("T")
 
 PORTION: Final = 32
-"""So many rows go through one statement at most."""
+"""So many rows go through one statement at most, where a batch may have any number."""
 
 Binding = str | bytes | int | None
 
@@ -99,6 +99,16 @@ def portions(many: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield all in portions of at most PORTION, for each of whose sizes one statement is prepared."""
     for start in range(0, len(many), PORTION):
         yield many[start : start + PORTION]
+
+
+def size_of(rows: int) -> int:
+    """Return for how many rows the statement is made that takes so many: sizes are few, so each is prepared once."""
+    return 1 << (rows - 1).bit_length() if rows < PORTION else -(-rows // PORTION) * PORTION
+
+
+def filled(rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    """Return rows as the bindings of a statement of that size: the rest of it are NULLs, which match nothing."""
+    return flat(rows) + (None,) * (len(rows[0]) * (size_of(len(rows)) - len(rows)))
 
 
 def flat(rows: Iterable[Sequence[Any]]) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import apsw
 import msgspec
 
 from mailadapters.sqlite.reading import FOUND, emails_in
-from mailadapters.sqlite.rows import COLUMNS, Row, flat, json_text, portions, run, values
+from mailadapters.sqlite.rows import COLUMNS, Row, filled, json_text, run, size_of, values
 from mailcore.errors import EmailNotFoundError, StaleEmailError
 from mailcore.lifecycle import Email, EmailId
 from mailcore.stored import Added
@@ -64,11 +64,16 @@ def add_all(db: apsw.Connection, additions: Sequence[New]) -> Sequence[Added | E
 
 def _insert(db: apsw.Connection, numbered: Sequence[tuple[int, New]]) -> None:
     """Insert e-mails and their contents under their numbers."""
-    for some in portions(numbered):
-        rows = flat((seq, *new.row) for seq, new in some)
-        run(db, _INSERT + values(len(some), len(COLUMNS) + 1), rows)
-        contents = flat((seq, new.content) for seq, new in some)
-        run(db, _INSERT_CONTENT + values(len(some), 2), contents)
+    if numbered:
+        rows = size_of(len(numbered))
+        run(db, _INSERT + _some_of(rows, len(COLUMNS) + 1), filled([(seq, *new.row) for seq, new in numbered]))
+        run(db, _INSERT_CONTENT + _some_of(rows, 2), filled([(seq, new.content) for seq, new in numbered]))
+
+
+@cache
+def _some_of(rows: int, columns: int) -> str:
+    """Return the clause that gives at most so many rows."""
+    return f"SELECT * FROM ({values(rows, columns)}) WHERE column1 IS NOT NULL"  # noqa: S608 - constants
 
 
 def save_all(db: apsw.Connection, saves: Sequence[Next]) -> Sequence[Exception | None]:
@@ -76,8 +81,8 @@ def save_all(db: apsw.Connection, saves: Sequence[Next]) -> Sequence[Exception |
     versions = versions_of(db, {save.id for save in saves})
     won: dict[int, Row] = {}
     answers = [_compared(versions, won, save) for save in saves]
-    for some in portions(list(won.items())):
-        run(db, _update(len(some)), flat((seq, *_saved(row)) for seq, row in some))
+    if won:
+        run(db, _update(size_of(len(won))), filled([(seq, *_saved(row)) for seq, row in won.items()]))
     if nameless := [seq for seq, row in won.items() if not row.addressed]:
         run(db, _FORGET, (json_text(nameless),))
     return answers
@@ -90,7 +95,7 @@ def versions_of(db: apsw.Connection, email_ids: Collection[EmailId]) -> dict[Ema
 
 @cache
 def _update(rows: int) -> str:
-    """Return the statement that replaces so many e-mails."""
+    """Return the statement that replaces at most so many e-mails."""
     table = values(rows, len(_SAVED) + 1)
     return f"UPDATE emails SET {_ASSIGNED} FROM ({table}) AS new WHERE seq = new.column1"  # noqa: S608 - constants
 
