@@ -11,6 +11,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from errno import EADDRINUSE
@@ -42,6 +43,9 @@ FORCED: Final = 128
 
 YOUNG: Final = 10_000
 """So many objects are made before the collector looks for cycles among them; Python's own 700 are three e-mails."""
+
+TURN_S: Final = 0.0005
+"""How long a thread keeps the interpreter's lock while others wait for it; Python's own 5 ms are two batches' time."""
 
 
 class CannotListenError(MailError):
@@ -76,14 +80,17 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def spare_the_collector() -> None:
-    """Take what is loaded by now out of the collector's sight, for good; to be called once everything answers.
+def tune_interpreter() -> None:
+    """Set the interpreter up for many small tasks beside a few threads; to be called once everything answers.
 
-    Else it goes through all modules again and again, for all that an e-mail leaves behind it while it waits.
+    What is loaded by now is out of the collector's sight, for good: else it goes through all modules again and again,
+    for all that an e-mail leaves behind it while it waits. And whoever waits for the interpreter's lock, as SQLite's
+    threads do between two steps, has it soon: all slots may be waiting for what he does.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG)
+    sys.setswitchinterval(TURN_S)
 
 
 async def play(settings: Settings, role: Role, watch: Watch, tell: Tell, leash: int | None = None) -> None:

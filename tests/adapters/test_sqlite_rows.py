@@ -13,8 +13,10 @@ from msgspec.structs import replace
 
 from mailadapters.documents import UnreadableError
 from mailadapters.sqlite import SqliteStore, listing, open_store, taking
-from mailadapters.sqlite.rows import COLUMNS, PORTION, portions, row
+from mailadapters.sqlite.coalescing import TOGETHER
+from mailadapters.sqlite.rows import COLUMNS, PORTION, filled, flat, portions, row, size_of
 from mailadapters.sqlite.schema import MIGRATIONS
+from mailadapters.sqlite.writing import New, Next, add_all, save_all
 from mailcore.lifecycle import Email, Reason, Status
 from mailcore.message import Lane
 from mailcore.ports import Due, Query
@@ -231,6 +233,41 @@ def test_portions_are_small_and_lose_nothing(many: list[int]) -> None:
     assert [one for part in parts for one in part] == many
     assert all(len(part) == PORTION for part in parts[:-1])
     assert all(0 < len(part) <= PORTION for part in parts)
+
+
+@given(rows=st.lists(st.tuples(st.integers(), st.text()), min_size=1, max_size=300))
+def test_a_statement_of_few_sizes_takes_any_number_of_rows(rows: list[tuple[int, str]]) -> None:
+    """What a statement has room for beyond the rows is filled with NULLs, and is less than the rows and a portion."""
+    size = size_of(len(rows))
+    values = filled(rows)
+
+    assert values[: 2 * len(rows)] == flat(rows)
+    assert set(values[2 * len(rows) :]) <= {None}
+    assert len(values) == 2 * size
+    assert len(rows) <= size < len(rows) + min(len(rows), PORTION)
+
+
+def test_there_are_few_sizes_of_statements() -> None:
+    """Each is prepared once and kept: the cache of a connection has room for those of every kind."""
+    assert len({size_of(rows) for rows in range(1, TOGETHER + 1)}) <= 12
+
+
+async def test_a_batch_is_few_steps(store: SqliteStore, path: Path) -> None:
+    """However many e-mails it has: after each step the thread waits for the interpreter, and all slots wait for it."""
+    await store.open()
+    some = [queued(f"em_{n:03d}", recipients=("ann@example.com",)) for n in range(TOGETHER)]
+    steps: list[str] = []
+    db = apsw.Connection(str(path))
+    db.trace_v2(apsw.SQLITE_TRACE_STMT, lambda traced: steps.append(traced["sql"].split()[0]))
+
+    add_all(db, [New(email, row(email), b"") for email in some])
+    adding = len(steps)
+    save_all(db, [Next(email.id, email.version + 1, row(next_of(email))) for email in some])
+
+    assert steps[:adding] == ["SELECT", "INSERT", "INSERT"]
+    assert steps[adding:] == ["SELECT", "UPDATE"]
+    assert await store.get(some[-1].id) == next_of(some[-1])
+    db.close()
 
 
 async def test_a_reason_can_be_saved_and_found(store: SqliteStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from tests.servers.redis_world import fresh_url
 from tests.servers.running import Server
 
 from mailapps.container import Container, Role, opened
-from mailapps.roles import carrying, spare_the_collector
+from mailapps.roles import carrying, tune_interpreter
 from mailapps.settings import Settings
 from mailcore.lifecycle import Status
 from mailcore.mailer import Mailer
@@ -100,17 +101,19 @@ async def test_a_worker_has_one_of_each_and_at_least_256_sends_in_flight(mongo_u
     assert patience.peak == SLOTS >= 256
 
 
-def test_what_is_loaded_is_not_looked_at_again() -> None:
-    """A process that has begun lets the collector go through what is new alone, and not every few e-mails."""
-    usual = gc.get_threshold()
+def test_the_interpreter_is_tuned_for_what_a_process_does() -> None:
+    """The collector goes through what is new alone, and not every few e-mails; a thread has its turn soon."""
+    usual, turn = gc.get_threshold(), sys.getswitchinterval()
     loaded: list[object] = [{}]
 
     try:
-        spare_the_collector()
-        found, often = gc.get_objects(), gc.get_threshold()[0]
+        tune_interpreter()
+        found, often, tuned = gc.get_objects(), gc.get_threshold()[0], sys.getswitchinterval()
     finally:
         gc.unfreeze()
         gc.set_threshold(*usual)
+        sys.setswitchinterval(turn)
 
     assert not any(one is loaded for one in found)
     assert often > usual[0]
+    assert tuned < turn

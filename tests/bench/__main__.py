@@ -21,7 +21,7 @@ from tests.bench.report import Report
 from tests.bench.size import growing
 from tests.bench.world import Servers, servers
 
-from mailapps.roles import spare_the_collector
+from mailapps.roles import tune_interpreter
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/speed.md"
 
@@ -47,7 +47,7 @@ async def measured(names: list[str]) -> Report:
 
 def main(arguments: list[str]) -> None:
     """Measure, print the table, and write it if that was asked for."""
-    spare_the_collector()  # as our own processes do: what drains here is measured as it runs there, and so is its floor
+    tune_interpreter()  # as our own processes do: what drains here is measured as it runs there, and so is its floor
     names = [one for one in arguments if not one.startswith("--")]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(measured(names))

@@ -25,8 +25,8 @@ from mailcore.stock import Batches
 A = TypeVar("A")
 R = TypeVar("R")
 
-TOGETHER: Final = 256
-"""At most so many calls are performed in one batch."""
+TOGETHER: Final = 128
+"""At most so many calls are performed in one batch: those of the next go on while the loop is busy with these."""
 
 HEAVY: Final = 8 * 2**20
 """A batch that has come to so many bytes waits for no more: the others need not wait for its way to the disk."""

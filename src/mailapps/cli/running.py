@@ -18,7 +18,7 @@ from mailapps.cli.banner import banner
 from mailapps.cli.exits import CommandError, Exit, UsageError
 from mailapps.container import provider_problems
 from mailapps.logs import set_up, watching
-from mailapps.roles import Started, listening, play, run, spare_the_collector
+from mailapps.roles import Started, listening, play, run, tune_interpreter
 from mailapps.settings import EMULATOR_BIND, Settings, place, shown
 from mailapps.settings_sources import load
 from mailapps.supervisor import Supervisor, patience_of
@@ -129,7 +129,7 @@ def _run(settings: Settings, role: Role, leash: int | None = None) -> None:
     console = Console()
 
     def tell(started: Started) -> None:
-        spare_the_collector()
+        tune_interpreter()
         log.info("started", role=str(role), api=started.api, emulator=started.emulator, store=shown(settings.store))
         if started.api is not None and settings.admin_key is None:
             log.warning("no_key_asked_for", api=started.api)
