@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from mailcore.errors import Problem
@@ -27,8 +27,12 @@ _TEXT_LENGTH = 1024  # a name with every character escaped, and an address
 _SPECIALS = frozenset('()<>[]:;@\\,"')  # RFC 5322 section 3.2.3; the dot is common in names, so it may stand
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ATOMS = re.compile(rf"[a-zA-Z0-9_!#$%&'*+\-/=?^`{{|}}~.]{{1,{_LOCAL_OCTETS}}}")
-_HALVES = r"([A-Za-z0-9_+.-]{1,64})@([A-Za-z0-9.-]{1,185})"
-_PLAIN = re.compile(rf"([A-Za-z0-9 .'&-]{{0,64}})<{_HALVES}>|{_HALVES}")
+# A bracket that was opened is closed, and what stands before the at sign neither begins nor ends with a dot.
+_PLAIN = re.compile(
+    r"(?:([A-Za-z0-9 .'&-]{0,64})<)?"
+    rf"(?!\.)([A-Za-z0-9_+.-]{{1,{_LOCAL_OCTETS}}})(?<!\.)@([A-Za-z0-9.-]{{1,185}})"
+    r"(?(1)>)"
+)
 _ALIKE = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN")
 _ONE = "must be one address, local@domain or Name <local@domain>; several are written as a list"
 
@@ -83,10 +87,10 @@ def mailbox(address: Address) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", address.email).casefold())
 
 
-def unrepeated(*fields: Sequence[Address]) -> tuple[tuple[Address, ...], ...]:
+def unrepeated(*fields: tuple[Address, ...]) -> tuple[tuple[Address, ...], ...]:
     """Return the same fields with each mailbox only where it stands first."""
     if sum(map(len, fields)) < 2:  # noqa: PLR2004 - one repeats nobody
-        return tuple(map(tuple, fields))
+        return fields
     seen: set[str] = set()
     return tuple(tuple(_unseen(field, seen)) for field in fields)
 
@@ -124,13 +128,20 @@ def _plain(text: str, limits: Limits) -> Address | None:
     found = _PLAIN.fullmatch(text)
     if found is None:
         return None
-    name, local, domain = (found[1] or "").strip(" "), found[2] or found[4], found[3] or found[5]
+    name, local, domain = found.groups("")
+    normal, name = _plain_domain(domain), name.strip(" ")
+    sound = normal and ".." not in local and len(name) <= limits.name_length
+    return Address(f"{local}@{normal}", name) if sound else None
+
+
+@lru_cache(maxsize=4096)
+def _plain_domain(domain: str) -> str:
+    """Return a domain in lower case, or nothing if it is none, has no dot or stands for letters beyond ASCII."""
     try:
         normal, _ = _domain(domain)
     except ValueError:
-        return None
-    sound = _is_plain(local) and normal.isascii() and "." in normal and len(name) <= limits.name_length
-    return Address(f"{local}@{normal}", name) if sound else None
+        return ""
+    return normal if normal.isascii() and "." in normal else ""
 
 
 def _apart(text: str, pointer: str) -> Address | Problem:
