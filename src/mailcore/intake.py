@@ -38,7 +38,7 @@ def new_email(message: Message, email_id: EmailId, tenant: str, fingerprint: str
         due_at=start if scheduled else now + rules.wakeup_grace,
         on_unknown=message.on_unknown,
         needs=needs(message, who),
-        recipients=tuple(address.email for address in who.recipients),
+        recipients=tuple([address.email for address in who.recipients]),
         tags=tuple(message.tags),
         metadata=dict(message.metadata),
         history=(Entry(at=now, status=status, reason=Reason.ACCEPTED),),

@@ -150,10 +150,11 @@ def _parsed(addresses: Addresses | None) -> tuple[Address, ...]:
     """Return addresses that must have been parsed before."""
     if addresses == ():
         return ()  # as most fields of most messages are
-    many = (addresses,) if isinstance(addresses, str | Address) else tuple(addresses or ())
-    if addresses is None or any(one.__class__ is not Address for one in many):
-        message = "the message was not checked: call mailcore.validation.checked first"
-        raise TypeError(message)
+    many = (addresses,) if addresses is None or isinstance(addresses, (str, Address)) else tuple(addresses)
+    for one in many:
+        if one.__class__ is not Address:
+            message = "the message was not checked: call mailcore.validation.checked first"
+            raise TypeError(message)
     return cast("tuple[Address, ...]", many)
 
 

@@ -10,20 +10,22 @@ from mailcore.provider import Feature, Needs
 
 def needs(message: Message, who: Envelope) -> Needs:
     """Return what a checked message to these people needs of a provider."""
-    bodies = _octets(message.text or "", message.html or "")
+    size = _octets(message.text or "") + _octets(message.html or "")
+    if message.attachments:
+        size += sum(len(attachment.content) for attachment in message.attachments)
     return Needs(
-        bytes=bodies + sum(len(attachment.content) for attachment in message.attachments),
+        bytes=size,
         recipients=len(who.recipients),
         features=frozenset(_features(message, who)),
         sender_domain=who.sender.domain,
         headers=frozenset(map(str.lower, message.headers)),
-        metadata_bytes=_octets(*message.metadata, *message.metadata.values()),
+        metadata_bytes=_octets("".join((*message.metadata, *message.metadata.values()))),
     )
 
 
-def _octets(*texts: str) -> int:
-    """Return the size of texts together, in bytes of UTF-8."""
-    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+def _octets(text: str) -> int:
+    """Return the size of a text in bytes of UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _features(message: Message, who: Envelope) -> Iterator[Feature]:
@@ -49,8 +51,8 @@ def _envelope_features(who: Envelope) -> Iterator[Feature]:
         yield Feature.REPLY_TO
     if len(who.reply_to) > 1:
         yield Feature.REPLY_TO_MANY
-    unicode = (one for one in (who.sender, *who.recipients, *who.reply_to) if not one.email.isascii())
-    if any(not one.local.isascii() for one in unicode):
+    everybody = (who.sender, *who.recipients, *who.reply_to)
+    if [one for one in everybody if not (one.email.isascii() or one.local.isascii())]:
         yield Feature.UNICODE_LOCAL
 
 
