@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from mailcore.errors import Problem
 from mailcore.message import OUR_ID, Attachment, Limits, Message
@@ -46,7 +46,8 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)
 
 def content_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     """Yield everything that is wrong with a message's content, in the order of its fields."""
-    yield from _subject_problems(message.subject, limits)
+    if wrong := _subject_problem(message.subject, limits):
+        yield wrong
     yield from _body_problems(message, limits)
     if message.attachments:
         yield from _attachments_problems(message, limits)
@@ -63,27 +64,29 @@ def _too_many(count: int, limit: int, pointer: str) -> Problem:
     return problem(pointer, ProblemCode.TOO_MANY, f"at most {limit}, there are {count}")
 
 
-def _repeats(names: Iterable[str]) -> set[int]:
+def _repeats(names: Sequence[str]) -> set[int]:
     """Return the positions of names that stand before, too."""
+    if len(names) == len(set(names)):
+        return set()  # as of most messages
     first: dict[str, int] = {}
     return {at for at, name in enumerate(names) if first.setdefault(name, at) != at}
 
 
-def _subject_problems(subject: str, limits: Limits) -> Iterator[Problem]:
-    """Yield what is wrong with the subject."""
+def _subject_problem(subject: str, limits: Limits) -> Problem | None:
+    """Return what is wrong with the subject."""
     if not subject or subject.isspace():
-        yield problem("/subject", ProblemCode.REQUIRED, "a subject is required")
-    elif wrong := line_problem(subject, "/subject", limits.subject_length):
-        yield wrong
+        return problem("/subject", ProblemCode.REQUIRED, "a subject is required")
+    return line_problem(subject, "/subject", limits.subject_length)
 
 
 def _body_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with the bodies."""
     if not message.text and not message.html:
         yield problem("/text", ProblemCode.REQUIRED, "a message needs a body: write text or html, or both")
-    for text, pointer in ((message.text, "/text"), (message.html, "/html")):
-        if text and (wrong := body_problem(text, pointer, limits.body_bytes)):
-            yield wrong
+    if message.text and (wrong := body_problem(message.text, "/text", limits.body_bytes)):
+        yield wrong
+    if message.html and (wrong := body_problem(message.html, "/html", limits.body_bytes)):
+        yield wrong
 
 
 def _attachments_problems(message: Message, limits: Limits) -> Iterator[Problem]:
@@ -99,7 +102,7 @@ def _attachments_problems(message: Message, limits: Limits) -> Iterator[Problem]
     for at, attachment in enumerate(attachments):
         yield from _attachment_problems(attachment, f"/attachments/{at}", limits)
     inline = [(at, one.content_id) for at, one in enumerate(attachments) if one.content_id is not None]
-    for at in _repeats(content_id for _, content_id in inline):
+    for at in _repeats([content_id for _, content_id in inline]):
         pointer = f"/attachments/{inline[at][0]}/content_id"
         yield problem(pointer, ProblemCode.DUPLICATE, "another attachment has this content_id")
 
@@ -152,7 +155,7 @@ def _headers_problems(message: Message, limits: Limits) -> Iterator[Problem]:
     if len(message.headers) > limits.headers:
         yield _too_many(len(message.headers), limits.headers, "/headers")
         return
-    repeats = _repeats(name.lower() for name in message.headers)
+    repeats = _repeats([name.lower() for name in message.headers])
     for at, (name, value) in enumerate(message.headers.items()):
         pointer = below("/headers", name)
         if wrong := _header_name_problem(name, pointer):

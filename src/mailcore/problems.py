@@ -159,12 +159,12 @@ def body_problem(text: str, pointer: str, limit: int) -> Problem | None:
         return problem(pointer, ProblemCode.TOO_LARGE, f"at most {limit} bytes of UTF-8")
     if found := _CONTROL_IN_BODY.search(text):
         return problem(pointer, ProblemCode.CONTROL_CHARACTER, f"holds the control character {_named(found)}")
-    return _surrogate_problem(text, pointer)
+    return None if text.isascii() else _surrogate_problem(text, pointer)
 
 
 def _surrogate_problem(text: str, pointer: str) -> Problem | None:
     """Return the problem of a text that no encoding can carry, or None."""
-    if not text.isascii() and (found := _SURROGATE.search(text)):
+    if found := _SURROGATE.search(text):
         return problem(pointer, ProblemCode.NOT_UNICODE, f"holds {_named(found)}, half a character")
     return None
 

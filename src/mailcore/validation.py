@@ -7,7 +7,6 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate, islice
-from typing import cast
 
 from msgspec import ValidationError, convert, to_builtins
 from msgspec.structs import fields, replace
@@ -20,14 +19,18 @@ from mailcore.problems import ProblemCode, problem
 from mailcore.shape import MOST, mended, shape_problems
 
 _RECIPIENTS = ("/to", "/cc", "/bcc")
+_NOBODY = ((), (), ())
 _MILLISECOND = timedelta(milliseconds=1)
 _HELD = (bytes, datetime)
+_BUFFERS = (*_HELD, bytearray, memoryview)
 _AUTHOR_LENGTH = 320
 """A longer one is read anew each time: what is remembered must not grow with what is sent."""
 _ORDER = {field.encode_name: at for at, field in enumerate(fields(Message))}
 _OF_NAMES = frozenset((ProblemCode.INVALID_NAME, ProblemCode.RESERVED_HEADER))
 
-Parsed = tuple[Address | Problem, ...]
+Parsed = tuple[Address, ...]
+Recipients = tuple[Parsed, Parsed, Parsed]
+"""To, cc and bcc."""
 
 
 def checked(
@@ -49,21 +52,22 @@ def checked(
         InvalidMessageError: With everything that is wrong, in the order of the message's fields.
         TypeError: A value of a type that no message holds.
     """
-    plain = to_builtins(message, builtin_types=(*_HELD, bytearray, memoryview), enc_hook=_plain)
+    plain = to_builtins(message, builtin_types=_BUFFERS, enc_hook=_plain)
     try:
         # A copy that shares nothing that can change. One built by hand may hold `tags="receipt"`, a sequence too.
         message = convert(plain, Message, builtin_types=_HELD)
     except ValidationError as error:
         found = problems_of(plain, now=now, default_from=default_from, limits=limits, held=_HELD)
         raise InvalidMessageError(found) from error
-    sender = _senders(message.from_ if message.from_ is not None else default_from, limits)
-    to, cc, bcc = _recipients(message, limits)
-    reply_to = _address_list(message.reply_to, "/reply_to", limits)
-    problems = [one for field in (sender, to, cc, bcc, reply_to) for one in field if isinstance(one, Problem)]
-    problems += [*content_problems(message, limits), *_time_problems(message, now, limits)]
-    if problems:
+    sender = _sender(message.from_ if message.from_ is not None else default_from, limits)
+    problems = [sender] if isinstance(sender, Problem) else []
+    recipients = _recipients(message, limits, problems)
+    reply_to = _address_list(message.reply_to, "/reply_to", limits, problems)
+    problems += content_problems(message, limits)
+    problems += _time_problems(message, now, limits)
+    if problems or isinstance(sender, Problem):
         raise InvalidMessageError(problems)
-    return _normal(message, sender, (to, cc, bcc), reply_to)
+    return _normal(message, sender, recipients, reply_to)
 
 
 def problems_of(
@@ -109,21 +113,16 @@ def _plain(value: object) -> object:
             raise TypeError(detail)
 
 
-def _normal(
-    message: Message,
-    sender: Parsed,
-    recipients: tuple[Parsed, Parsed, Parsed],
-    reply_to: Parsed,
-) -> Message:
+def _normal(message: Message, sender: Address, recipients: Recipients, reply_to: Parsed) -> Message:
     """Return a message without problems in its normal form."""
-    to, cc, bcc = unrepeated(*map(_sound, recipients))
+    to, cc, bcc = unrepeated(*recipients)
     return replace(
         message,
-        from_=_sound(sender)[0],
+        from_=sender,
         to=to,
         cc=cc,
         bcc=bcc,
-        reply_to=unrepeated(_sound(reply_to))[0],
+        reply_to=unrepeated(reply_to)[0],
         text=message.text or None,
         html=message.html or None,
         attachments=tuple(message.attachments),
@@ -134,17 +133,12 @@ def _normal(
     )
 
 
-def _sound(parsed: Parsed) -> tuple[Address, ...]:
-    """Return addresses among which there is no problem."""
-    return cast("tuple[Address, ...]", parsed)
-
-
-def _senders(written: str | Address | None, limits: Limits) -> Parsed:
+def _sender(written: str | Address | None, limits: Limits) -> Address | Problem:
     """Return the one author, or why there is none."""
     if written is None:
-        return (problem("/from", ProblemCode.REQUIRED, "a from is required: no default_from is configured"),)
+        return problem("/from", ProblemCode.REQUIRED, "a from is required: no default_from is configured")
     short = isinstance(written, str) and len(written) <= _AUTHOR_LENGTH
-    return (_author(written, limits) if short else parse(written, "/from", limits),)
+    return _author(written, limits) if short else parse(written, "/from", limits)
 
 
 @lru_cache(maxsize=1024)
@@ -153,19 +147,21 @@ def _author(written: str, limits: Limits) -> Address | Problem:
     return parse(written, "/from", limits)
 
 
-def _recipients(message: Message, limits: Limits) -> tuple[Parsed, Parsed, Parsed]:
-    """Return who must get the message, by field; none of them parsed if there are too many."""
+def _recipients(message: Message, limits: Limits, problems: list[Problem]) -> Recipients:
+    """Return who must get the message, by field, and add what is wrong with them; too many are not parsed."""
     written = (_listed(message.to), _listed(message.cc), _listed(message.bcc))
     count = sum(map(len, written))
     if count == 0:
-        return (problem("/to", ProblemCode.REQUIRED, "one of to, cc and bcc must name a recipient"),), (), ()
+        problems.append(problem("/to", ProblemCode.REQUIRED, "one of to, cc and bcc must name a recipient"))
+        return _NOBODY
     if count > limits.recipients:
         detail = f"at most {limits.recipients} recipients in to, cc and bcc together, there are {count}"
-        return (problem(_crossing(written, limits), ProblemCode.TOO_MANY, detail),), (), ()
+        problems.append(problem(_crossing(written, limits), ProblemCode.TOO_MANY, detail))
+        return _NOBODY
     return (
-        _address_list(message.to, "/to", limits),
-        _address_list(message.cc, "/cc", limits),
-        _address_list(message.bcc, "/bcc", limits),
+        _address_list(message.to, "/to", limits, problems),
+        _address_list(message.cc, "/cc", limits, problems),
+        _address_list(message.bcc, "/bcc", limits, problems),
     )
 
 
@@ -177,24 +173,28 @@ def _crossing(written: Sequence[Sequence[str | Address]], limits: Limits) -> str
 
 def _listed(written: Addresses) -> Sequence[str | Address]:
     """Return one address or many as many."""
-    return (written,) if isinstance(written, str | Address) else written
+    return (written,) if isinstance(written, (str, Address)) else written
 
 
-def _address_list(written: Addresses, pointer: str, limits: Limits) -> Parsed:
-    """Return each address or why it is none; one that stands alone is pointed to by its field."""
+def _address_list(written: Addresses, pointer: str, limits: Limits, problems: list[Problem]) -> Parsed:
+    """Return the addresses, and add why others are none; one that stands alone is pointed to by its field."""
     if not written and not isinstance(written, str):
         return ()  # as most fields of most messages are
-    if isinstance(written, str | Address):
-        return (parse(written, pointer, limits),)
-    if len(written) > limits.recipients:
-        detail = f"at most {limits.recipients}, there are {len(written)}"
-        return (problem(pointer, ProblemCode.TOO_MANY, detail),)
-    return tuple(parse(one, f"{pointer}/{at}", limits) for at, one in enumerate(written))
+    if isinstance(written, (str, Address)):
+        read = [parse(written, pointer, limits)]
+    elif len(written) > limits.recipients:
+        read = [problem(pointer, ProblemCode.TOO_MANY, f"at most {limits.recipients}, there are {len(written)}")]
+    else:
+        read = [parse(one, f"{pointer}/{at}", limits) for at, one in enumerate(written)]
+    problems += [one for one in read if isinstance(one, Problem)]
+    return tuple([one for one in read if isinstance(one, Address)])
 
 
 def _time_problems(message: Message, now: datetime, limits: Limits) -> Iterator[Problem]:
     """Yield what is wrong with the two times."""
     scheduled, expires = message.scheduled_at, message.expires_at
+    if scheduled is None and expires is None:
+        return  # as of most messages
     times = (("/scheduled_at", scheduled), ("/expires_at", expires))
     naive = [pointer for pointer, at in times if at is not None and at.utcoffset() is None]
     for pointer in naive:
