@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from mailadapters.documents import UnreadableError
 from mailadapters.sqlite import SqliteStore, listing, open_store, taking
 from mailadapters.sqlite.coalescing import TOGETHER
-from mailadapters.sqlite.rows import COLUMNS, PORTION, filled, flat, portions, row, size_of
+from mailadapters.sqlite.rows import COLUMNS, PORTION, filled, flat, portions, row, run, size_of
 from mailadapters.sqlite.schema import MIGRATIONS
 from mailadapters.sqlite.writing import New, Next, add_all, save_all
 from mailcore.lifecycle import Email, Reason, Status
@@ -267,6 +267,21 @@ async def test_a_batch_is_few_steps(store: SqliteStore, path: Path) -> None:
     assert steps[:adding] == ["SELECT", "INSERT", "INSERT"]
     assert steps[adding:] == ["SELECT", "UPDATE"]
     assert await store.get(some[-1].id) == next_of(some[-1])
+    db.close()
+
+
+def test_what_has_run_holds_no_lock(tmp_path: Path) -> None:
+    """One row is taken and no other asked for, and yet the statement is over: what it changed is there for others."""
+    db = apsw.Connection(str(tmp_path / "mail.db"))
+    run(db, "CREATE TABLE leases (name TEXT); CREATE TABLE others (name TEXT)")
+
+    given = run(db, "INSERT INTO leases VALUES (?) RETURNING name", ("a",))
+    held = db.txn_state()
+    found = run(db, "SELECT name FROM leases UNION ALL SELECT name FROM leases")
+
+    assert (given, found, seen(tmp_path / "mail.db", "SELECT name FROM leases")) == ("a", "a", "a")
+    assert held == db.txn_state() == apsw.SQLITE_TXN_NONE
+    assert run(db, "SELECT name FROM others") is None
     db.close()
 
 

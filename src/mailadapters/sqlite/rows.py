@@ -91,8 +91,12 @@ def json_text(value: Any) -> str:
 
 
 def run(db: apsw.Connection, sql: str, bindings: Sequence[Binding] = ()) -> Any:
-    """Run one statement; return the one value or row that it gives, or None."""
-    return db.execute(sql, bindings).get  # pyright: ignore[reportUnknownMemberType] - its stub needs Python 3.12
+    """Run one statement, or several that give nothing; return the one value or row that it gives, or None.
+
+    It is not asked whether there are more rows: that would be a step, too.
+    """
+    row = db.execute(sql, bindings).fetchone()  # pyright: ignore[reportUnknownMemberType] - its stub needs Python 3.12
+    return row if row is None or len(row) > 1 else row[0]
 
 
 def portions(many: Sequence[T]) -> Iterator[Sequence[T]]:
