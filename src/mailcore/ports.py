@@ -1,7 +1,7 @@
 """What mailcore needs of the world, as Protocols and callables in the domain's own verbs.
 
 Adapters do not inherit from these. Each port has a contract suite in `mailcore.testing`. Many calls at a time
-are the adapter's to coalesce: every call here is about one thing, and its caller gets its own result.
+are the adapter's to coalesce: nearly every call here is about one thing, and its caller gets its own result.
 """
 
 from __future__ import annotations
