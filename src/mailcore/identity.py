@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b32hexencode
 from collections.abc import Mapping
 from functools import cache
 
@@ -20,8 +21,6 @@ KEY_POINTER = "header:Idempotency-Key"
 _FINGERPRINT_VERSION = "1"
 _KEY = re.compile(r"[ -~]{1,255}")
 _ID_BYTES = 16
-_DIGITS = "0123456789abcdefghijklmnopqrstuv"
-_PAIRS = tuple(one + other for one in _DIGITS for other in _DIGITS)
 
 
 def fingerprint(message: Message) -> str:
@@ -58,11 +57,7 @@ def email_id_for_key(tenant: str, key: str) -> str:
 
 def base32hex(octets: bytes) -> str:
     """Return lower-case base32hex without padding (RFC 4648 section 7), which sorts as the bytes do."""
-    bits = 8 * len(octets)
-    padding = -bits % 10  # ten bits are two digits, read in one step
-    number = int.from_bytes(octets) << padding
-    pairs = [_PAIRS[number >> shift & 1023] for shift in range(bits + padding - 10, -1, -10)]
-    return "".join(pairs)[: -(-bits // 5)]
+    return b32hexencode(octets).decode("ascii").rstrip("=").lower()
 
 
 def _written(struct: Struct) -> Mapping[str, object]:

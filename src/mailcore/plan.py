@@ -21,6 +21,9 @@ from mailcore.provider import ProviderView
 from mailcore.route import Route, find_route, spent
 from mailcore.rules import Rules
 
+_RESTING: Final = WAITING - {Status.QUEUED}
+"""What waits for a moment."""
+
 
 class Begin(Struct, frozen=True, kw_only=True):
     """Start an attempt, if the provider's health admits it.
@@ -77,8 +80,6 @@ class Skip(Struct, frozen=True):
 
     why: str
 
-
-_RESTING: Final = WAITING - {Status.QUEUED}
 
 Plan = Begin | Wait | Hold | GiveUp | Conclude | Withdraw | Skip
 

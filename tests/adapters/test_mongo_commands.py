@@ -19,6 +19,7 @@ from mailcore.lifecycle import Reason, Status
 from mailcore.message import Attachment, Lane
 from mailcore.ports import Due, Query
 from mailcore.retention import tombstone
+from mailcore.stock import Batches
 from mailcore.stored import SMALL
 from mailcore.testing.contracts.examples import MESSAGE, MINUTE, NOW, next_of, queued
 from mailcore.testing.contracts.leasing import MINE
@@ -242,6 +243,18 @@ async def test_calls_at_once_share_a_round_trip(store: MongoStore, commands: Com
     await asyncio.gather(*(store.save(next_of(email)) for email in emails))
 
     assert [next(iter(command)) for command in commands.sent] == ["insert", "find", "find", "update"]
+
+
+async def test_what_is_fetched_is_one_round_trip_and_counted_as_such(store: MongoStore, commands: Commands) -> None:
+    """E-mails with their small messages come by one command, and the metrics say so."""
+    emails = [queued(f"em_{n:03d}") for n in range(150)]
+    await asyncio.gather(*(store.add(email, MESSAGE) for email in emails))
+    commands.forget()
+
+    await store.fetch([email.id for email in emails])
+
+    assert [next(iter(command)) for command in commands.sent] == ["find"]
+    assert store.batches()["fetch"] == Batches(150, 1)
 
 
 async def test_a_long_message_is_there_before_its_email(store: MongoStore, commands: Commands) -> None:

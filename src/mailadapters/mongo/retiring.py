@@ -89,7 +89,8 @@ async def erase(collections: Collections, email_ids: Sequence[EmailId], token: s
     settled = {"_id": {"$in": list(email_ids)}, "status": {"$in": _SETTLED}}
     await collections.emails.update_many(settled, {"$set": {"erased_by": token}})
     marked = {"_id": {"$in": list(email_ids)}, "erased_by": token}
-    apart = collections.emails.find({**marked, MESSAGE: {"$exists": False}}, {"content": 1})
+    without = {**marked, MESSAGE: {"$exists": False}}
+    apart = collections.emails.find(without, {"content": 1}, batch_size=len(email_ids) + 1)
     names = [name async for holder in apart for name in {holder["_id"], holder.get("content", holder["_id"])}]
     if names:
         gone = [part for name in names for part in every_part(name)]

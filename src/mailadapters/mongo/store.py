@@ -69,6 +69,7 @@ class MongoStore:
         self.health = health
         self.clock = clock
         self.unreadable = 0
+        self._fetched = Batches(0, 0)
 
     async def open(self) -> None:
         """Reach the server now, so that its time is known, as of now, and what is wrong shows.
@@ -106,6 +107,7 @@ class MongoStore:
             raise
 
     async def fetch(self, email_ids: Sequence[EmailId], /) -> Mapping[EmailId, Fetched]:
+        self._fetched = Batches(self._fetched.calls + len(email_ids), self._fetched.batches + 1)
         return await self._access.alone(lambda to: fetch(to.emails, email_ids))
 
     async def save(self, email: Email) -> None:
@@ -140,6 +142,7 @@ class MongoStore:
             "save": self._saves.carried,
             "get": self._gets.carried,
             "content": self._contents.carried,
+            "fetch": self._fetched,
             "suppressed": self._suppressed.carried,
         }
 
