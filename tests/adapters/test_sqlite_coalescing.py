@@ -229,22 +229,24 @@ async def test_two_event_loops_may_share_a_store(store: SqliteStore) -> None:
 
 async def test_what_was_asked_in_the_last_turn_of_a_loop_is_performed(store: SqliteStore) -> None:
     """A loop that ends at once takes what it asked for with it to nobody: another loop's next call hands it over."""
+    # No task asks: one that its loop leaves behind is complained of in the log, maybe in the midst of another test.
+    asking = store.add(queued("em_a"), MESSAGE)
 
     async def hasty() -> None:
-        asyncio.ensure_future(store.add(queued("em_a"), MESSAGE))  # noqa: RUF006 - that is the point
+        asyncio.get_running_loop().call_soon(asking.send, None)
 
     def run_to_the_end() -> None:
         loop = asyncio.new_event_loop()
         loop.run_until_complete(hasty())
-        pending = asyncio.all_tasks(loop)
         loop.close()
-        assert len(pending) == 1
 
     await asyncio.to_thread(run_to_the_end)
+    assert store._access._writer.waiting == 1
     await store.add(queued("em_b"), MESSAGE)
 
     assert await store.count(Query()) == 2
     assert store._access._writer.waiting == 0
+    asking.close()
 
 
 async def test_a_loop_that_was_closed_stops_nobody(store: SqliteStore, path: Path) -> None:
