@@ -14,12 +14,12 @@ from mailcore.errors import ConflictError, QueueUnavailableError, StaleEmailErro
 from mailcore.events import Event, Happening
 from mailcore.lifecycle import Email, EmailId
 from mailcore.ports import Ports
-from mailcore.waiting import within
+from mailcore.waiting import TimeLimit
 
 WAKE_UP_BUDGET = timedelta(milliseconds=250)
 """How long the queue may take for a wake-up before it counts as lost."""
 
-_BUDGET_S = WAKE_UP_BUDGET.total_seconds()
+_BUDGET = TimeLimit(WAKE_UP_BUDGET.total_seconds())
 
 RETRY_SAVE = timedelta(milliseconds=500)
 """How long to wait before an outcome that the store could not take is saved again."""
@@ -127,14 +127,16 @@ class Records:
     async def wake_up(self, email: Email) -> None:
         """Wake a worker up for an e-mail, within the budget; a wake-up that is lost is only told."""
         try:
-            await within(_BUDGET_S, self.ports.queue.enqueue([email.id], lane=email.lane))
+            with _BUDGET():
+                await self.ports.queue.enqueue([email.id], lane=email.lane)
         except (QueueUnavailableError, TimeoutError) as error:
             self._tell(Happening.WAKE_UP_LOST, email.id, f"{type(error).__name__}: {error}")
 
     async def _bury(self, email: Email) -> None:
         """Tell other systems of a dead letter, within the budget."""
         try:
-            await within(_BUDGET_S, self.ports.queue.bury(email.id, reason=email.reason))
+            with _BUDGET():
+                await self.ports.queue.bury(email.id, reason=email.reason)
         except (QueueUnavailableError, TimeoutError) as error:
             self._tell(Happening.BURIAL_LOST, email.id, f"{type(error).__name__}: {error}")
 

@@ -1,44 +1,79 @@
-"""A limit of time for what seldom has to wait."""
+"""A limit of time for what many wait for at once."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Generator
-from functools import partial
-from types import coroutine
-from typing import TypeVar, cast
-
-T = TypeVar("T")
+import threading
+from asyncio import AbstractEventLoop, CancelledError, Task, current_task, get_running_loop
+from types import TracebackType
+from typing import cast
 
 
-async def within(seconds: float, work: Coroutine[object, None, T]) -> T:
-    """Return what comes of some work that may wait for so many seconds in all.
+class TimeLimit(threading.local):
+    """How long each of many tasks may wait, with one timer for all: one for each costs more than what it bounds.
 
-    Work that comes to its end without a wait, as most does on a busy path, needs no timer: one costs as much as the
-    whole of such work.
-
-    Raises:
-        TimeoutError: It still waits by then, and was cancelled.
+    `with limit():` is as `async with asyncio.timeout(seconds):`, for as many tasks as there are, each with its own
+    time. A thread's limits are its own, as its loop is.
     """
-    try:
-        awaited = work.send(None)
-    except StopIteration as done:
-        return cast("T", done.value)
-    async with asyncio.timeout(seconds):
-        return await _resumed(work, awaited)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._loop: AbstractEventLoop | None = None
+        self._open: dict[Wait, None] = {}  # the one that ends first is first
+
+    def __call__(self) -> Wait:
+        """Return a wait that ends so many seconds after it is entered."""
+        return Wait(self)
+
+    def begin(self, wait: Wait, loop: AbstractEventLoop) -> None:
+        """Look after a wait."""
+        if self._loop is not loop:  # no timer runs, or that of a loop which has ended
+            self._loop, self._open = loop, {}
+            loop.call_at(wait.ends_at, self._look)
+        self._open[wait] = None
+
+    def end(self, wait: Wait) -> None:
+        """Look no more after a wait."""
+        self._open.pop(wait, None)
+
+    def _look(self) -> None:
+        """Break off what has waited for too long, and look again when the next one could have."""
+        loop = get_running_loop()
+        for wait in tuple(self._open):
+            if wait.ends_at > loop.time():
+                loop.call_at(wait.ends_at, self._look)
+                return
+            self.end(wait)
+            wait.break_off()
+        self._loop = None
 
 
-@coroutine
-def _resumed(work: Coroutine[object, None, T], awaited: object) -> Generator[object, None, T]:
-    """Go on with work that waits already, as awaiting it from its beginning would."""
-    while True:
-        try:
-            yield awaited
-        except BaseException as error:  # noqa: BLE001 - a cancellation, too, is the work's to deal with
-            resume = partial(work.throw, error)
-        else:
-            resume = partial(work.send, None)
-        try:
-            awaited = resume()
-        except StopIteration as done:
-            return cast("T", done.value)
+class Wait:
+    """What a task does within a limit of time; it is entered once."""
+
+    __slots__ = ("_cancelling", "_late", "_limit", "_task", "ends_at")
+
+    def __init__(self, limit: TimeLimit) -> None:
+        self._limit = limit
+        self._late = False
+
+    def __enter__(self) -> None:
+        loop = get_running_loop()
+        self._task = cast("Task[object]", current_task(loop))
+        self._cancelling = self._task.cancelling()
+        self.ends_at = loop.time() + self._limit.seconds
+        self._limit.begin(self, loop)
+
+    def break_off(self) -> None:
+        """Cancel the task, as its time is up."""
+        self._late = True
+        self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Let go; a cancellation by anybody else stays one.
+
+        Raises:
+            TimeoutError: The time was up.
+        """
+        self._limit.end(self)
+        if self._late and self._task.uncancel() <= self._cancelling and kind is CancelledError:
+            raise TimeoutError from error

@@ -15,6 +15,8 @@ from mailapps.api.refusals import answer_refusal
 from mailapps.api.routes import ROUTES
 from mailapps.api.shortcut import Api
 from mailcore.mailer import Mailer
+from mailcore.records import WAKE_UP_BUDGET
+from mailcore.waiting import TimeLimit
 
 
 def create_app(mailer: Mailer, config: ApiConfig) -> Api:
@@ -30,7 +32,15 @@ def create_app(mailer: Mailer, config: ApiConfig) -> Api:
         request_class=JsonRequest,
         exception_handlers={Exception: answer_refusal},
         before_send=[dress],
-        state=State({"mailer": mailer, "config": config}, deep_copy=False),
+        state=State({"mailer": mailer, "config": config, **_limits(config)}, deep_copy=False),
         openapi_config=None,
         logging_config=None,
     )
+
+
+def _limits(config: ApiConfig) -> dict[str, TimeLimit]:
+    """Return how long a route waits for the store with a wake-up after it, and for a body."""
+    return {
+        "patience": TimeLimit((config.store_within + WAKE_UP_BUDGET).total_seconds()),
+        "body_patience": TimeLimit(config.body_within.total_seconds()),
+    }

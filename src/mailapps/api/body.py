@@ -13,13 +13,12 @@ from litestar import Request
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Empty
 
-from mailapps.api.config import ApiConfig
 from mailapps.api.heads import header
 from mailapps.api.problems import ApiCode, RefusedError, invalid
 from mailcore.errors import Problem
 from mailcore.message import LIMITS, Message
 from mailcore.shape import MOST, Json, mended, shape_problems
-from mailcore.waiting import within
+from mailcore.waiting import TimeLimit
 
 ApiRequest = Request[Any, Any, Any]
 
@@ -49,11 +48,12 @@ class JsonRequest(Request[Any, Any, Any]):
         if (known := self._body) is not Empty:  # the framework asks before it asks for the value
             return known
         _check_head(header(self.scope, b"content-type"), header(self.scope, b"content-encoding"))
-        config: ApiConfig = self.app.state["config"]
+        limit: TimeLimit = self.app.state["body_patience"]
         try:
-            self._body = body = await within(config.body_within.total_seconds(), self._whole_body())
+            with limit():
+                self._body = body = await self._whole_body()
         except (TimeoutError, BrokenPipeError) as error:
-            detail = f"the body did not arrive within {config.body_within.total_seconds():.0f} s"
+            detail = f"the body did not arrive within {limit.seconds:.0f} s"
             raise RefusedError(ApiCode.BODY_TIMEOUT, detail, headers={"Connection": "close"}) from error
         if not body:  # of which the framework would say nothing that helps
             raise RefusedError(ApiCode.MALFORMED_JSON, "there is no body: send a JSON object")

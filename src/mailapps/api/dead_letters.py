@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from litestar import get, post
@@ -44,7 +43,7 @@ async def list_dead_letters(request: ApiRequest) -> EmailList:
 @post("/dead-letters/{email_id:str}/redrive", status_code=200, opt=ADMIN)
 async def redrive_one(request: ApiRequest, email_id: FromPath[str]) -> EmailView:
     """Queue a dead letter again, as a new series of attempts."""
-    async with asyncio.timeout(patience(request)):
+    with patience(request):
         return view(await mailer_of(request).redrive(known(email_id), tenant=tenant_of(request)))
 
 
@@ -53,7 +52,7 @@ async def redrive_many(request: ApiRequest, data: JSONBody[Redrive]) -> Redriven
     """Queue the dead letters again that the filters find; those that a former request queued are none any more."""
     mailer = mailer_of(request)
     query = query_for(data, place="/", status=Status.FAILED, tenant=tenant_of(request))
-    async with asyncio.timeout(patience(request)):
+    with patience(request):
         matched = await mailer.count(query)
     redriven, possibly_sent, errors = 0, 0, list[NotDone]()
     async for part in parts(request, query, data.limit):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import timeout
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -55,7 +54,7 @@ async def submit_email(request: ApiRequest, data: JSONBody[Message]) -> Response
     mailer, caller = mailer_of(request), caller_of(request.scope)
     _must_be_allowed(caller, data.from_ or mailer.default_from)
     admit = admit_for(request.app.state["config"], caller, data)
-    async with timeout(patience(request)):
+    with patience(request):
         added = await mailer.submit(data, key=_key(request), tenant=caller.submits_as, admit=admit)
     headers = {"Location": f"/api/emails/{added.email.id}"}
     if not added.fresh:
@@ -74,21 +73,21 @@ async def list_emails(request: ApiRequest) -> EmailList:
 @get("/emails/{email_id:str}", opt=READ)
 async def show_email(request: ApiRequest, email_id: FromPath[str]) -> EmailView:
     """Show an e-mail with its attempts and its history."""
-    async with timeout(patience(request)):
+    with patience(request):
         return view(await mailer_of(request).get(known(email_id), tenant=tenant_of(request)))
 
 
 @get("/emails/{email_id:str}/content", opt=CONTENT)
 async def show_content(request: ApiRequest, email_id: FromPath[str]) -> ContentView:
     """Show what was accepted: subject, bodies and attachments."""
-    async with timeout(patience(request)):
+    with patience(request):
         return content(await mailer_of(request).content(known(email_id), tenant=tenant_of(request)))
 
 
 @post("/emails/{email_id:str}/cancel", status_code=200, opt=SEND)
 async def cancel_email(request: ApiRequest, email_id: FromPath[str]) -> Response[EmailView]:
     """Withdraw an e-mail; 202 if it is being sent, and will be withdrawn should this attempt fail."""
-    async with timeout(patience(request)):
+    with patience(request):
         email = await mailer_of(request).cancel(known(email_id), tenant=tenant_of(request))
     return Response(view(email), status_code=200 if email.status is Status.CANCELLED else 202)
 
@@ -96,7 +95,7 @@ async def cancel_email(request: ApiRequest, email_id: FromPath[str]) -> Response
 @post("/emails/{email_id:str}/resolve", status_code=200, opt=ADMIN)
 async def resolve_email(request: ApiRequest, email_id: FromPath[str], data: JSONBody[Settlement]) -> EmailView:
     """Settle a held e-mail by what a person found out."""
-    async with timeout(patience(request)):
+    with patience(request):
         email = await mailer_of(request).resolve(known(email_id), data.as_, note=data.note, tenant=tenant_of(request))
     return view(email)
 

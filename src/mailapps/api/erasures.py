@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import timeout
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Final
@@ -93,7 +92,7 @@ async def _page(request: ApiRequest, data: Erase, after: str | None, limit: int)
     """
     query = query_for(Filters(to=data.recipient), place="/", tenant=tenant_of(request))
     try:
-        async with timeout(patience(request)):
+        with patience(request):
             return await mailer_of(request).list(query, after=after, limit=limit)
     except ValueError as error:
         detail = "must be a next_cursor of this erasure, as it was given"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import timeout
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -107,7 +106,7 @@ class Rotation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 async def list_keys(request: ApiRequest) -> KeyList:
     """List the API keys, the oldest first, without their secrets."""
     ring = _ring(request)
-    async with timeout(patience(request)):
+    with patience(request):
         keys = _reached(request, (await ring.current()).values())
     now = ring.clock.now()
     return KeyList(tuple(_view(key, now) for key in sorted(keys, key=lambda one: (one.created_at, one.id))))
@@ -123,7 +122,7 @@ async def create_key(request: ApiRequest, data: JSONBody[NewKey]) -> KeyShown:
         raise RefusedError(ApiCode.FORBIDDEN, "a key of another tenant is made by the operator's key alone")
     if wider := ", ".join(widened(draft, caller)):
         raise RefusedError(ApiCode.FORBIDDEN, f"a key may do no more than the key that makes it: {wider}")
-    async with timeout(patience(request)):
+    with patience(request):
         return _shown(await ring.issue(draft), now)
 
 
@@ -133,7 +132,7 @@ async def rotate_key(request: ApiRequest, key_id: FromPath[str], data: JSONBody[
     ring = _ring(request)
     now = ring.clock.now()
     until = now + OVERLAP if data.until is None else data.until.astimezone(UTC)
-    async with timeout(patience(request)):
+    with patience(request):
         key = await _found(request, key_id)
         if state_of(key, now) is not KeyState.ACTIVE:
             raise RefusedError(ApiCode.KEY_ENDED, f"it is {state_of(key, now)}: create a new one")
@@ -147,7 +146,7 @@ async def revoke_key(request: ApiRequest, key_id: FromPath[str]) -> KeyView:
     """Revoke a key: within 5 seconds it opens nothing in any process; again is no error."""
     ring = _ring(request)
     now = ring.clock.now()
-    async with timeout(patience(request)):
+    with patience(request):
         key = await _found(request, key_id)
         ended = await ring.change(key_id, lambda old: revoked(old, now))
     return _view(ended or key, now)

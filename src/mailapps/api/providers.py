@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import timeout
 from typing import Final
 
 from litestar import get, post
@@ -62,7 +61,7 @@ class ProviderList(Struct, frozen=True):
 @get("/providers", opt=OPERATE)
 async def list_providers(request: ApiRequest) -> ProviderList:
     """List the configured providers and how they stand, as the answering process sees them."""
-    async with timeout(patience(request)):
+    with patience(request):
         found = await mailer_of(request).providers()
     return ProviderList(tuple(_standing(one, _override(request, one.name)) for one in found))
 
@@ -70,7 +69,7 @@ async def list_providers(request: ApiRequest) -> ProviderList:
 @post("/route/explain", status_code=200, opt=SEND)
 async def explain_route(request: ApiRequest, data: JSONBody[Message]) -> Explanation:
     """Say which provider would take a message now, and why not the others; nothing is stored or sent."""
-    async with timeout(patience(request)):
+    with patience(request):
         return await mailer_of(request).explain(data, tenant=caller_of(request.scope).submits_as)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import timeout
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
@@ -11,7 +10,6 @@ from msgspec import Struct
 
 from mailapps.api.access import caller_of
 from mailapps.api.body import ApiRequest
-from mailapps.api.config import ApiConfig
 from mailapps.api.filters import DeadLetterListing
 from mailapps.api.problems import ApiCode, ShapeCode, invalid
 from mailapps.api.refusals import refusal
@@ -20,7 +18,7 @@ from mailcore.errors import EmailNotFoundError, MailError, Problem
 from mailcore.lifecycle import Email, EmailId
 from mailcore.mailer import Mailer
 from mailcore.ports import Query
-from mailcore.records import WAKE_UP_BUDGET
+from mailcore.waiting import TimeLimit, Wait
 
 T = TypeVar("T")
 
@@ -49,10 +47,10 @@ def tenant_of(request: ApiRequest) -> str | None:
     return caller_of(request.scope).tenant
 
 
-def patience(request: ApiRequest) -> float:
-    """Return for how many seconds a route may wait: for the store, and for a wake-up after it."""
-    config: ApiConfig = request.app.state["config"]
-    return (config.store_within + WAKE_UP_BUDGET).total_seconds()
+def patience(request: ApiRequest) -> Wait:
+    """Return a wait that lasts as long as a route may wait: for the store, and for a wake-up after it."""
+    limit: TimeLimit = request.app.state["patience"]
+    return limit()
 
 
 def known(email_id: str) -> EmailId:
@@ -73,7 +71,7 @@ async def listed(request: ApiRequest, query: Query, asked: DeadLetterListing) ->
         RefusedError: `after` is no cursor of this list.
     """
     try:
-        async with timeout(patience(request)):
+        with patience(request):
             return page(await mailer_of(request).list(query, after=asked.after, limit=asked.limit))
     except ValueError as error:
         detail = "must be a next_cursor of this list, as it was given"
@@ -84,7 +82,7 @@ async def parts(request: ApiRequest, query: Query, limit: int) -> AsyncIterator[
     """Yield what a query finds part by part, each e-mail once, up to a limit."""
     after, left = None, limit
     while left > 0:
-        async with timeout(patience(request)):
+        with patience(request):
             part = await mailer_of(request).list(query, after=after, limit=min(PART, left))
         yield part.emails
         after, left = part.after, left - len(part.emails)
@@ -99,7 +97,7 @@ async def attempted(
 
     async def attempt(email: Email) -> T | NotDone:
         try:
-            async with timeout(patience(request)):
+            with patience(request):
                 return await act(email.id)
         except (MailError, TimeoutError) as error:
             told = refusal(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from asyncio import timeout
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -86,7 +85,7 @@ async def suppress(request: ApiRequest, data: JSONBody[NewSuppressions]) -> Supp
     """Suppress addresses: within 5 seconds no process writes to them; again is no error."""
     mailer, caller = mailer_of(request), caller_of(request.scope)
     drafts = drafted(data, caller.submits_as, caller.name, mailer.ports.clock.now())
-    async with timeout(patience(request)):
+    with patience(request):
         if not caller.may(need_of(ADMIN)):
             drafts = unshortened(drafts, await _known(request, [one.mailbox for one in drafts]))
         await mailer.suppressions.add(drafts)
@@ -98,7 +97,7 @@ async def suppress(request: ApiRequest, data: JSONBody[NewSuppressions]) -> Supp
 async def list_suppressions(request: ApiRequest) -> Suppressions:
     """List the addresses that must not be written to, by address."""
     asked = from_query_string(request.scope["query_string"], SuppressionListing)
-    async with timeout(patience(request)):
+    with patience(request):
         if asked.address is None:
             page = await _page(request, _place(asked.after), asked.limit)
         else:
@@ -114,7 +113,7 @@ async def list_suppressions(request: ApiRequest) -> Suppressions:
 @get("/suppressions/export", media_type=LINES, opt=READ)
 async def export_suppressions(request: ApiRequest) -> Stream:
     """Export every suppression in force, a line of JSON each, as POST takes it; cut off, some are missing."""
-    async with timeout(patience(request)):
+    with patience(request):
         first = await _page(request, None, MOST)
     return Stream(_lines(request, first), media_type=LINES, headers=_AS_FILE)
 
@@ -124,7 +123,7 @@ async def lift_suppression(request: ApiRequest) -> SuppressionView:
     """Lift a suppression: its address may be written to again at once. It is shown as it was."""
     caller, named = caller_of(request.scope), mailbox_of(_address(request)) or ""
     mailer = mailer_of(request)
-    async with timeout(patience(request)):
+    with patience(request):
         found = (await _known(request, [named])).get(named)
         lifted = found is not None and await mailer.suppressions.lift(caller.submits_as, found.address)
     if found is None or not lifted:
@@ -176,7 +175,7 @@ async def _lines(request: ApiRequest, page: SuppressionPage) -> AsyncIterator[by
         if page.after is None:
             return
         try:
-            async with timeout(patience(request)):
+            with patience(request):
                 page = await _page(request, page.after, MOST)
         except (MailError, TimeoutError) as error:
             name = request_id(request.scope)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import timeout
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -111,7 +110,7 @@ class SwitchList(Struct, frozen=True):
 async def list_switches(request: ApiRequest) -> SwitchList:
     """List what was switched by hand, by whom and why; what ended or was taken back is not in force."""
     mailer = mailer_of(request)
-    async with timeout(patience(request)):
+    with patience(request):
         switches = await mailer.roster.board.current()
     now = mailer.ports.clock.now()
     return SwitchList(tuple(shown(name, switch, now) for name, switch in sorted(switches.items())))
@@ -140,7 +139,7 @@ async def _turned(request: ApiRequest, name: str, mode: Mode, word: Word) -> Swi
     by = request_id(request.scope) if word.by is None else word.by
     until = word.until and word.until.astimezone(UTC)
     switch = Switch(mode=mode, since=now, until=until, reason=word.reason, by=by)
-    async with timeout(patience(request)):
+    with patience(request):
         await mailer.roster.board.turn(name, switch)
     return shown(name, switch, now)
 
