@@ -11,7 +11,7 @@ import math
 import socket
 from collections.abc import Callable, Generator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -36,13 +36,14 @@ DRAIN_WITHIN_S: Final = 25
 class HastyProtocol(HttpToolsProtocol):
     """uvicorn's HTTP, which waits for the head of a request for ever, however long it is; this one does not.
 
-    One timer for each connection looks whether a head has been on its way for too long, as one for each request
-    would cost more than the rest of this class.
+    One timer for each connection looks whether a head has been on its way for too long, or the next one has not been
+    begun, as one for each request would cost more than the rest of this class. It looks every HEAD_WITHIN at most, so
+    a connection may be idle for as much longer.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Start the clock for the first request."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
         self._head: int | None = None
         self._head_by = self.loop.time() + HEAD_WITHIN.total_seconds()
         self._look()
@@ -57,7 +58,7 @@ class HastyProtocol(HttpToolsProtocol):
                 self.send_400_response(f"The head of a request may have {MOST_HEAD} bytes.")
 
     def on_message_begin(self) -> None:
-        """Start the clock anew: the keep-alive's stops with the first byte."""
+        """Start the clock anew: the one for the pause before it stops with the first byte."""
         super().on_message_begin()
         self._head = 0
         self._head_by = self.loop.time() + HEAD_WITHIN.total_seconds()
@@ -68,10 +69,13 @@ class HastyProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Start the clock anew where an answer came before the body: what is left of that stops the keep-alive's."""
-        super().on_response_complete()
-        if self.cycle.response_complete:
-            self._head_by = min(self._head_by, self.loop.time() + KEEP_ALIVE_S)
+        """Start the clock anew, for the next request or for what is left of a body that nobody read."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1  # this line and the next are what uvicorn does, but for its own timer
+        self.flow.resume_reading()
+        self._head_by = min(self._head_by, self.loop.time() + KEEP_ALIVE_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Look no more."""
@@ -85,6 +89,39 @@ class HastyProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._looking = self.loop.call_later(min(left, HEAD_WITHIN.total_seconds()), self._look)
+
+
+class OneWrite:
+    """A transport that writes the head of an answer together with its body: uvloop makes a packet of each piece."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        """Take what else uvicorn asks for as it is."""
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Hold a first piece until the next comes, or this turn of the loop is over."""
+        self._held.append(data)
+        if len(self._held) == 1:
+            self._loop.call_soon(self._flush)
+        else:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is held, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        """Write what is held, if there is still somebody to read it."""
+        held, self._held = self._held, []
+        if held and not self.is_closing():
+            self._transport.writelines(held)
 
 
 class Server(uvicorn.Server):

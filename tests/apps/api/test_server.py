@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -159,6 +159,32 @@ async def test_each_head_of_a_connection_has_its_own_time(served: Running, monke
     writer.close()
 
 
+async def test_a_connection_that_asks_for_nothing_more_is_closed(
+    served: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an answer the next request has its time to begin, and no more."""
+    monkeypatch.setattr(server, "HEAD_WITHIN", timedelta(milliseconds=20))
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.02)
+
+    answer = await asyncio.wait_for(talk(served.port, b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"), 10)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"}")
+
+
+async def test_a_pause_between_two_requests_is_not_that_of_a_head(
+    served: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever keeps a connection may begin his next request long after a head would have been late."""
+    monkeypatch.setattr(server, "HEAD_WITHIN", timedelta(milliseconds=20))
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    for _ in range(2):
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
+        assert await talk(served.port) == b"", "by now a head would have been late"
+    writer.close()
+
+
 async def test_who_dawdles_over_a_body_that_nobody_reads_is_not_waited_for(
     served: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +201,56 @@ async def test_who_dawdles_over_a_body_that_nobody_reads_is_not_waited_for(
         answer = await reader.read()
     assert answer.endswith(b"}"), "the answer's own body, and then the end"
     writer.close()
+
+
+class Wire(asyncio.Transport):
+    """A transport that remembers what was written, piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[list[bytes]] = []
+        self.closed = False
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Remember what was written together."""
+        self.written.append([bytes(piece) for piece in list_of_data])
+
+    def is_closing(self) -> bool:
+        """Whether it is closed."""
+        return self.closed
+
+    def close(self) -> None:
+        """Close it."""
+        self.closed = True
+
+
+async def test_head_and_body_are_one_write() -> None:
+    """What is written in one turn of the loop by two is not two packets; a body in pieces goes on piece by piece."""
+    wire = Wire()
+    transport = server.OneWrite(wire, asyncio.get_running_loop())
+
+    transport.write(b"head")
+    transport.write(b"body")
+    await asyncio.sleep(0)
+    transport.write(b"more")
+    await asyncio.sleep(0)
+
+    assert wire.written == [[b"head", b"body"], [b"more"]]
+
+
+@pytest.mark.parametrize(("gone", "written"), [(False, [[b"head"]]), (True, [])])
+async def test_what_is_held_is_written_before_the_end(gone: bool, written: list[list[bytes]]) -> None:
+    """Closing loses nothing, and once the caller is gone nothing more is written."""
+    wire = Wire()
+    transport = server.OneWrite(wire, asyncio.get_running_loop())
+
+    transport.write(b"head")
+    wire.closed = gone
+    transport.close()
+    await asyncio.sleep(0)
+
+    assert wire.written == written
+    assert wire.closed
 
 
 @pytest.mark.parametrize("end", [b"X-A: " + b"a" * 1000 + b"\r\n", b"a" * 1000])
