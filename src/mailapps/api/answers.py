@@ -27,14 +27,19 @@ class JsonAnswer(Response[T]):
 
     def to_asgi_response(self, *_: object, **__: object) -> ASGIApp:  # type: ignore[override] # as its callers need it
         """Return what sends it."""
+
+        async def answered(_scope: Scope, _receive: Receive, send: Send) -> None:
+            for event in self.events():
+                await send(event)
+
+        return answered
+
+    def events(self) -> tuple[HTTPResponseStartEvent, HTTPResponseBodyEvent]:
+        """Return its head and its body."""
         body = _encode(self.content)
         heads = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         heads += [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
-        start: HTTPResponseStartEvent = {"type": "http.response.start", "status": self._status, "headers": heads}
-        rest: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
-
-        async def answered(_scope: Scope, _receive: Receive, send: Send) -> None:
-            await send(start)
-            await send(rest)
-
-        return answered
+        return (
+            {"type": "http.response.start", "status": self._status, "headers": heads},
+            {"type": "http.response.body", "body": body, "more_body": False},
+        )

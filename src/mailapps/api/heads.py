@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, cast
 
 from mailapps.api.config import ApiConfig
 from mailcore.rates import Admission
@@ -18,6 +18,9 @@ Head = tuple[bytes, bytes]
 
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
 """The policy of what is no page: a browser that shows it as one does nothing with it."""
+
+_BY_NAME: Final = "mailapps.heads"
+"""Where a request keeps its headers by their names."""
 
 _ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _ALWAYS: Final = (
@@ -47,28 +50,32 @@ def name_of(scope: Scope, config: ApiConfig) -> str:
 
 
 def header(scope: Scope, name: bytes) -> bytes:
-    """Return the first header of a name in lower case, or nothing; reads no other one."""
-    for known, value in scope["headers"]:
-        if known == name:
-            return value
-    return b""
+    """Return the first header of a name in lower case, or nothing."""
+    known = cast("dict[str, Mapping[bytes, bytes]]", scope)
+    if _BY_NAME not in known:  # once for each request, of which half a dozen are asked for
+        known[_BY_NAME] = dict(reversed(tuple(scope["headers"])))
+    return known[_BY_NAME].get(name, b"")
 
 
 async def dress(message: Message, scope: Scope) -> None:
     """Add to an answer's head what every answer says."""
-    if message["type"] != "http.response.start":
-        return
-    heads = dressed(message["headers"], request_id(scope))
+    if message["type"] == "http.response.start":
+        message["headers"] = dressed_for(scope, message["headers"])
+
+
+def dressed_for(scope: Scope, heads: Iterable[Head]) -> list[Head]:
+    """Return the head of the answer to a request with what every answer says."""
+    whole = dressed(heads, request_id(scope))
     if admission := scope["state"].get("admission"):
-        heads += _rate(admission)
-    message["headers"] = heads
+        whole += _rate(admission)
+    return whole
 
 
 def dressed(heads: Iterable[Head], name: str) -> list[Head]:
     """Return the head of an answer with what every answer says, and the name of its request."""
     heads = list(heads)
-    said = {known for known, _ in heads}
-    unsaid = (head for head in _UNLESS_SAID if head[0] not in said)
+    said = [known for known, _ in heads]
+    unsaid = [head for head in _UNLESS_SAID if head[0] not in said]
     return [*heads, *_ALWAYS, *unsaid, (b"x-request-id", name.encode())]
 
 

@@ -29,8 +29,9 @@ from litestar.types import (
     Send,
 )
 
+from mailapps.api.answers import JsonAnswer
 from mailapps.api.body import JsonRequest
-from mailapps.api.heads import dress, header
+from mailapps.api.heads import dress, dressed_for, header
 from mailapps.api.refusals import answer_refusal
 
 SHORT: Final = {"short": True}
@@ -73,13 +74,10 @@ class Api(Litestar):
             answer: Response[Any] = await handler.fn(request, await request.json())
         except Exception as error:  # noqa: BLE001 - as on the framework's way, each becomes an answer
             answer = answer_refusal(request, error)
-
-        async def send_dressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await dress(message, scope)
-            await send(message)
-
-        await _sending(answer, request)(scope, receive, send_dressed)
+        if isinstance(answer, JsonAnswer):
+            await _send_plainly(answer, scope, send)
+        else:
+            await _sending(answer, request)(scope, receive, _dressing(scope, send))
 
     @cached_property
     def _short(self) -> Mapping[tuple[str, str], HTTPRouteHandler]:
@@ -95,6 +93,24 @@ def _is_http(scope: Scope | LifeSpanScope) -> TypeGuard[HTTPScope]:
     return scope["type"] == ScopeType.HTTP
 
 
+async def _send_plainly(answer: JsonAnswer[Any], scope: HTTPScope, send: Send) -> None:
+    """Send an answer of our own with what every answer says."""
+    head, body = answer.events()
+    head["headers"] = dressed_for(scope, head["headers"])
+    await send(head)
+    await send(body)
+
+
 def _sending(answer: Response[Any], request: JsonRequest) -> ASGIApp:
     """Return what sends an answer."""
     return answer.to_asgi_response(None, request)  # pyright: ignore[reportUnknownMemberType] - left open there
+
+
+def _dressing(scope: HTTPScope, send: Send) -> Send:
+    """Return what sends an answer with what every answer says."""
+
+    async def send_dressed(message: Message) -> None:
+        await dress(message, scope)
+        await send(message)
+
+    return send_dressed
