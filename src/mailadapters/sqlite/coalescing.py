@@ -13,7 +13,6 @@ from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import groupby
 from queue import SimpleQueue
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -25,7 +24,7 @@ from mailcore.stock import Batches
 A = TypeVar("A")
 R = TypeVar("R")
 
-TOGETHER: Final = 128
+TOGETHER: Final = 64
 """At most so many calls are performed in one batch: those of the next go on while the loop is busy with these."""
 
 HEAVY: Final = 8 * 2**20
@@ -175,15 +174,12 @@ class Coalescer:
 
 def _deliver(calls: Sequence[Call]) -> None:
     """Wake the callers up, with one call for each event loop."""
-    for _, group in groupby(sorted(calls, key=_loop_id), key=_loop_id):
-        mine = list(group)
+    loops: dict[AbstractEventLoop, list[Call]] = {}
+    for call in calls:
+        loops.setdefault(call.loop, []).append(call)
+    for loop, mine in loops.items():
         with suppress(RuntimeError):  # a loop that was closed has nobody left to tell
-            mine[0].loop.call_soon_threadsafe(_settle, mine)
-
-
-def _loop_id(call: Call) -> int:
-    """Return what tells event loops apart."""
-    return id(call.loop)
+            loop.call_soon_threadsafe(_settle, mine)
 
 
 def _settle(calls: Sequence[Call]) -> None:

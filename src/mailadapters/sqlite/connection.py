@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import groupby
-from operator import attrgetter
+from typing import Any
 
 import apsw
 
-from mailadapters.sqlite.coalescing import Call
+from mailadapters.sqlite.coalescing import Call, Part
 from mailadapters.sqlite.rows import PORTION, run
 from mailadapters.sqlite.schema import migrate
 from mailadapters.sqlite.transactions import Patience, begin, transaction
@@ -106,15 +105,12 @@ class Writer:
 
 def perform(db: apsw.Connection, calls: Sequence[Call]) -> None:
     """Perform calls, all of one kind together."""
-    for part, group in groupby(sorted(calls, key=_part_id), key=attrgetter("part")):
-        mine = list(group)
+    kinds: dict[Part[Any, Any], list[Call]] = {}
+    for call in calls:
+        kinds.setdefault(call.part, []).append(call)
+    for part, mine in kinds.items():
         for call, outcome in zip(mine, part(db, [call.argument for call in mine]), strict=True):
             call.outcome = outcome
-
-
-def _part_id(call: Call) -> int:
-    """Return what tells kinds of calls apart."""
-    return id(call.part)
 
 
 def _perform_isolated(db: apsw.Connection, calls: Sequence[Call], patience: Patience) -> None:
