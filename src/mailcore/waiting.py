@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from asyncio import AbstractEventLoop, CancelledError, Task, current_task, get_running_loop
+from collections.abc import Callable
 from types import TracebackType
 from typing import cast
 
@@ -17,7 +19,7 @@ class TimeLimit(threading.local):
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._loop: AbstractEventLoop | None = None
+        self._loop: Callable[[], AbstractEventLoop | None] = _no_loop
         self._open: dict[Wait, None] = {}  # the one that ends first is first
 
     def __call__(self) -> Wait:
@@ -26,8 +28,8 @@ class TimeLimit(threading.local):
 
     def begin(self, wait: Wait, loop: AbstractEventLoop) -> None:
         """Look after a wait."""
-        if self._loop is not loop:  # no timer runs, or that of a loop which has ended
-            self._loop, self._open = loop, {}
+        if self._loop() is not loop:  # no timer runs, or that of a loop which has ended
+            self._loop, self._open = weakref.ref(loop), {}
             loop.call_at(wait.ends_at, self._look)
         self._open[wait] = None
 
@@ -44,7 +46,11 @@ class TimeLimit(threading.local):
                 return
             self.end(wait)
             wait.break_off()
-        self._loop = None
+        self._loop = _no_loop
+
+
+def _no_loop() -> AbstractEventLoop | None:
+    """Return the loop of a limit for which no timer runs."""
 
 
 class Wait:

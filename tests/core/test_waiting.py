@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -152,6 +154,21 @@ def test_the_timer_of_a_loop_that_ended_is_not_waited_for() -> None:
     run(early())
 
     assert run(told_at(limit)) == LIMIT_S
+
+
+def test_a_limit_keeps_no_loop_alive() -> None:
+    """What outlives its loops, as a limit of a module does, holds none of them."""
+    limit, loops = TimeLimit(LIMIT_S), []
+
+    async def early() -> None:
+        loops.append(weakref.ref(get_running_loop()))
+        with limit():
+            await asyncio.sleep(0)
+
+    run(early())
+    gc.collect()
+
+    assert loops[0]() is None
 
 
 async def test_two_threads_have_nothing_to_do_with_each_other() -> None:
