@@ -14,32 +14,34 @@ class TimeLimit(threading.local):
     """How long each of many tasks may wait, with one timer for all: one for each costs more than what it bounds.
 
     `with limit():` is as `async with asyncio.timeout(seconds):`, for as many tasks as there are, each with its own
-    time. A thread's limits are its own, as its loop is.
+    time. A thread's limits are its own, as its loop is; of two loops that it runs by turns the later one has them.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._loop: Callable[[], AbstractEventLoop | None] = _no_loop
-        self._open: dict[Wait, None] = {}  # the one that ends first is first
+        self._open: dict[Limited, None] = {}  # the one that ends first is first
 
-    def __call__(self) -> Wait:
+    def __call__(self) -> Limited:
         """Return a wait that ends so many seconds after it is entered."""
-        return Wait(self)
+        return Limited(self)
 
-    def begin(self, wait: Wait, loop: AbstractEventLoop) -> None:
+    def begin(self, wait: Limited, loop: AbstractEventLoop) -> None:
         """Look after a wait."""
         if self._loop() is not loop:  # no timer runs, or that of a loop which has ended
             self._loop, self._open = weakref.ref(loop), {}
             loop.call_at(wait.ends_at, self._look)
         self._open[wait] = None
 
-    def end(self, wait: Wait) -> None:
+    def end(self, wait: Limited) -> None:
         """Look no more after a wait."""
         self._open.pop(wait, None)
 
     def _look(self) -> None:
         """Break off what has waited for too long, and look again when the next one could have."""
         loop = get_running_loop()
+        if self._loop() is not loop:  # which goes on after another has begun: what is open is the other's
+            return
         for wait in tuple(self._open):
             if wait.ends_at > loop.time():
                 loop.call_at(wait.ends_at, self._look)
@@ -53,7 +55,7 @@ def _no_loop() -> AbstractEventLoop | None:
     """Return the loop of a limit for which no timer runs."""
 
 
-class Wait:
+class Limited:
     """What a task does within a limit of time; it is entered once."""
 
     __slots__ = ("_cancelling", "_late", "_limit", "_task", "ends_at")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.dst.virtual import run, virtually
+from tests.dst.virtual import VirtualLoop, run, virtually
 
 from mailcore.waiting import TimeLimit
 
@@ -169,6 +169,25 @@ def test_a_limit_keeps_no_loop_alive() -> None:
     gc.collect()
 
     assert loops[0]() is None
+
+
+def test_the_timer_of_another_loop_breaks_nothing_off() -> None:
+    """A loop that goes on after another has begun looks after none of the other's waits, whatever its clock says."""
+    limit, first, second = TimeLimit(LIMIT_S), VirtualLoop(), VirtualLoop()
+
+    async def work(seconds: float) -> str:
+        with limit():
+            await asyncio.sleep(seconds)
+        return "done"
+
+    first.run_until_complete(work(0))
+    longer = second.create_task(work(LIMIT_S - 1))
+    second.run_until_complete(asyncio.sleep(0))
+    first.run_until_complete(asyncio.sleep(2 * LIMIT_S))
+
+    assert second.run_until_complete(longer) == "done"
+    first.close()
+    second.close()
 
 
 async def test_two_threads_have_nothing_to_do_with_each_other() -> None:

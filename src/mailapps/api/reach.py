@@ -18,7 +18,7 @@ from mailcore.errors import EmailNotFoundError, MailError, Problem
 from mailcore.lifecycle import Email, EmailId
 from mailcore.mailer import Mailer
 from mailcore.ports import Query
-from mailcore.waiting import TimeLimit, Wait
+from mailcore.waiting import Limited, TimeLimit
 
 T = TypeVar("T")
 
@@ -47,8 +47,8 @@ def tenant_of(request: ApiRequest) -> str | None:
     return caller_of(request.scope).tenant
 
 
-def patience(request: ApiRequest) -> Wait:
-    """Return a wait that lasts as long as a route may wait: for the store, and for a wake-up after it."""
+def patience(request: ApiRequest) -> Limited:
+    """Return what limits how long a route may wait: for the store, and for a wake-up after it."""
     limit: TimeLimit = request.app.state["patience"]
     return limit()
 

@@ -172,19 +172,6 @@ async def test_a_connection_that_asks_for_nothing_more_is_closed(
     assert answer.endswith(b"}")
 
 
-async def test_a_pause_between_two_requests_is_not_that_of_a_head(
-    served: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever keeps a connection may begin his next request long after a head would have been late."""
-    monkeypatch.setattr(server, "HEAD_WITHIN", timedelta(milliseconds=20))
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    for _ in range(2):
-        writer.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
-        assert await talk(served.port) == b"", "by now a head would have been late"
-    writer.close()
-
-
 async def test_who_dawdles_over_a_body_that_nobody_reads_is_not_waited_for(
     served: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
